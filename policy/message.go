@@ -1,0 +1,33 @@
+package policy
+
+// Device is an authenticated client as the edge knows it.
+type Device struct {
+	ID         string
+	Properties map[string]string // tenant, type and the like
+}
+
+// Message is what routes look at: one request, or one publication, of a device
+// or of a local service.
+type Message struct {
+	Method  string
+	Host    string              // lower case, without port
+	Path    string              // escaped as sent, begins with "/", no dot segments
+	Query   string              // raw, without "?"
+	Header  map[string][]string // canonical keys, as net/http has them
+	Device  Device
+	Payload []byte // whole body when it fits in Policy.PayloadLimit, else nil
+}
+
+// Target names a service, or a subset of one.
+type Target struct {
+	Service string
+	Subset  string // empty: the whole service
+}
+
+// String returns "service" or "service/subset", the key of reports and views.
+func (t Target) String() string {
+	if t.Subset == "" {
+		return t.Service
+	}
+	return t.Service + "/" + t.Subset
+}

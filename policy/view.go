@@ -1,0 +1,73 @@
+package policy
+
+import "time"
+
+// View is the immutable snapshot of everything a decision needs: the policy,
+// the local pools of instances, and what is known of the other regions. The
+// agent builds a new one whenever an input changes and swaps it atomically;
+// a request in flight keeps the one it started with.
+type View struct {
+	Agent    string
+	Region   string
+	Group    string
+	Built    time.Time
+	Policy   *Policy
+	Draining bool               // the whole local region drains
+	Local    map[string]*Pool   // by Target.String
+	Regions  map[string]*Region // the other regions, by name
+}
+
+// RegionState says whether a region may be given traffic.
+type RegionState uint8
+
+// The states of a region, worst last.
+const (
+	RegionUnknown  RegionState = iota // a report is there, liveness not proven yet
+	RegionAlive                       // probed and answering
+	RegionDraining                    // answers, asks for no new traffic
+	RegionDown                        // silent, confirmed by a second gateway
+)
+
+// String returns the state as shown to people.
+func (s RegionState) String() string {
+	return [...]string{"unknown", "alive", "draining", "down"}[s&3]
+}
+
+// Region is what this agent knows of another region.
+type Region struct {
+	Name          string
+	Group         string
+	State         RegionState
+	RTT           time.Duration // 0: not measured
+	Reported      time.Time     // local arrival of the newest service vector
+	PolicyVersion string
+	Ready         map[string]Load // by Target.String
+	Agents        []Agent         // reachable over the mesh
+}
+
+// Agent is a peer of another region that a tunnel may lead to.
+type Agent struct {
+	Name     string
+	MeshAddr string
+	Draining bool
+}
+
+// Load is what a region reports for one target.
+type Load struct {
+	Ready    int // instances that may be given traffic
+	InFlight int // requests being served
+}
+
+// Plan says where a request may go, in order. Legs is empty when nothing can
+// serve the target.
+type Plan struct {
+	Target Target
+	Legs   []Leg
+}
+
+// Leg is one (service, region) pair of a plan.
+type Leg struct {
+	Region string // View.Region for the local one
+	Local  bool
+	Reason string
+}
