@@ -1,0 +1,228 @@
+// Package admin is the agent's control surface: what the command line and the
+// operator's tools ask, and the server that answers them.
+package admin
+
+import (
+	"time"
+
+	"github.com/tidegate/tidegate/policy"
+)
+
+// The paths of the control API, version 1. Answers are JSON; errors are
+// application/problem+json (RFC 9457) with the fields of Problem.
+const (
+	PathHealth   = "/healthz"     // GET: the process lives
+	PathReady    = "/readyz"      // GET: may be given traffic, 503 otherwise
+	PathMetrics  = "/metrics"     // GET: Prometheus text
+	PathMembers  = "/v1/members"  // GET: MembersAnswer
+	PathRegions  = "/v1/regions"  // GET: RegionsAnswer
+	PathServices = "/v1/services" // GET: ServicesAnswer
+	PathExplain  = "/v1/explain"  // POST ExplainRequest: ExplainAnswer
+	PathPolicy   = "/v1/policy"   // GET: PolicyAnswer; PUT PolicyApply: PolicyApplied
+	PathDrain    = "/v1/drain"    // POST DrainRequest: DrainAnswer
+)
+
+// ProblemType is the media type of an error answer.
+const ProblemType = "application/problem+json"
+
+// MembersAnswer lists the agents this agent knows, its own region first.
+type MembersAnswer struct {
+	Self    string   `json:"self"`
+	Region  string   `json:"region"`
+	Members []Member `json:"members"`
+}
+
+// Member is one agent of the mesh.
+type Member struct {
+	Name       string  `json:"name"`
+	Region     string  `json:"region"`
+	Group      string  `json:"group"`
+	State      string  `json:"state"` // alive, suspect, left, dead
+	Gateway    bool    `json:"gateway"`
+	Lead       bool    `json:"lead"`
+	Draining   bool    `json:"draining"`
+	MeshAddr   string  `json:"mesh_addr"`
+	EdgeAddr   string  `json:"edge_addr"`
+	GossipAddr string  `json:"gossip_addr,omitempty"`
+	Version    string  `json:"version"`
+	Tunnel     string  `json:"tunnel,omitempty"` // quic, tcp, down; empty: none is kept
+	RTTSeconds float64 `json:"rtt_seconds,omitempty"`
+}
+
+// RegionsAnswer lists every region known, the agent's own first.
+type RegionsAnswer struct {
+	Self    string   `json:"self"`
+	Regions []Region `json:"regions"`
+}
+
+// Region is what this agent knows of one region, and how fresh that is. Ages
+// count from local arrival; nil means never heard.
+type Region struct {
+	Name             string   `json:"name"`
+	Group            string   `json:"group"`
+	Local            bool     `json:"local"`
+	State            string   `json:"state"` // alive, draining, down, unknown
+	Reason           string   `json:"reason,omitempty"`
+	Lead             string   `json:"lead,omitempty"`
+	Agents           int      `json:"agents"`
+	Gateways         []string `json:"gateways,omitempty"`
+	RTTSeconds       *float64 `json:"rtt_seconds,omitempty"`
+	Term             uint64   `json:"term,omitempty"`
+	Sequence         uint64   `json:"sequence,omitempty"`
+	DigestAgeSeconds *float64 `json:"digest_age_seconds,omitempty"`
+	ReportAgeSeconds *float64 `json:"report_age_seconds,omitempty"`
+	PolicyVersion    string   `json:"policy_version,omitempty"`
+}
+
+// ServicesAnswer lists the services of the policy and the catalog by name.
+type ServicesAnswer struct {
+	Catalog  Catalog   `json:"catalog"`
+	Services []Service `json:"services"`
+}
+
+// Catalog says where instances come from and how old that knowledge is.
+type Catalog struct {
+	Source     string   `json:"source"`                // consul, static, disk
+	AgeSeconds *float64 `json:"age_seconds,omitempty"` // since the last good answer
+	Stale      bool     `json:"stale"`                 // last-known-good is in use
+	Error      string   `json:"error,omitempty"`
+}
+
+// Service is one service: its local instances, and what other regions report.
+type Service struct {
+	Name      string          `json:"name"`
+	Ready     int             `json:"ready"` // local instances that may be given traffic
+	InFlight  int             `json:"in_flight"`
+	Instances []Instance      `json:"instances"`
+	Regions   []ServiceRegion `json:"regions,omitempty"`
+}
+
+// Instance is one registered address of a service in this region.
+type Instance struct {
+	ID             string            `json:"id"`
+	Address        string            `json:"address"`
+	Status         string            `json:"status"` // ready, critical, distrusted, ejected
+	Tags           []string          `json:"tags,omitempty"`
+	Meta           map[string]string `json:"meta,omitempty"`
+	Subsets        []string          `json:"subsets,omitempty"`
+	InFlight       int               `json:"in_flight"`
+	LatencySeconds float64           `json:"latency_seconds,omitempty"` // moving average
+}
+
+// ServiceRegion is the report of another region for one service.
+type ServiceRegion struct {
+	Region     string   `json:"region"`
+	Ready      int      `json:"ready"`
+	InFlight   int      `json:"in_flight"`
+	AgeSeconds *float64 `json:"age_seconds,omitempty"`
+}
+
+// ExplainRequest describes a message that is not sent: what would happen to it?
+type ExplainRequest struct {
+	Method  string              `json:"method"`
+	Host    string              `json:"host,omitempty"`
+	Path    string              `json:"path"` // may carry "?query"
+	Headers map[string][]string `json:"headers,omitempty"`
+	Device  ExplainDevice       `json:"device,omitzero"`
+	Payload string              `json:"payload,omitempty"`
+}
+
+// ExplainDevice is the device of an ExplainRequest.
+type ExplainDevice struct {
+	ID         string            `json:"id,omitempty"`
+	Properties map[string]string `json:"properties,omitempty"`
+}
+
+// ExplainAnswer is the decision and, step by step, the reasons for it.
+type ExplainAnswer struct {
+	Agent         string        `json:"agent"`
+	PolicyVersion string        `json:"policy_version"`
+	Route         string        `json:"route,omitempty"` // empty: no route matches
+	Class         string        `json:"class,omitempty"`
+	Service       string        `json:"service,omitempty"` // "service" or "service/subset"
+	Path          string        `json:"path,omitempty"`    // as the service would see it
+	Status        int           `json:"status,omitempty"`  // of a respond route, or of the refusal
+	Plan          []ExplainLeg  `json:"plan,omitempty"`
+	Region        string        `json:"region,omitempty"`
+	Instance      string        `json:"instance,omitempty"` // or the remote agent that would choose one
+	Verdict       string        `json:"verdict"`            // one line for people
+	Steps         []policy.Step `json:"steps"`
+}
+
+// ExplainLeg is one place the message may go, in order of preference.
+type ExplainLeg struct {
+	Region string `json:"region"`
+	Local  bool   `json:"local"`
+	Reason string `json:"reason"`
+}
+
+// PolicyFile is one source of a policy.
+type PolicyFile struct {
+	Name   string `json:"name"`
+	Source string `json:"source"`
+}
+
+// PolicyAnswer is the policy in force and, when a newer one was refused, why.
+type PolicyAnswer struct {
+	Version string         `json:"version"`
+	Source  string         `json:"source"` // file:PATH or consul-kv:KEY
+	Since   time.Time      `json:"since"`
+	Files   []PolicyFile   `json:"files"`
+	Refused *PolicyRefused `json:"refused,omitempty"`
+}
+
+// PolicyRefused is a policy that was offered and did not compile.
+type PolicyRefused struct {
+	At          time.Time    `json:"at"`
+	Error       string       `json:"error"`
+	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
+}
+
+// PolicyApply is the body of PUT /v1/policy.
+type PolicyApply struct {
+	Files []PolicyFile `json:"files"`
+}
+
+// PolicyApplied says where the new policy was written. A datacenter whose
+// Error is set is a straggler: it keeps the old policy.
+type PolicyApplied struct {
+	Version     string             `json:"version"`
+	Datacenters []PolicyDatacenter `json:"datacenters"`
+}
+
+// PolicyDatacenter is the outcome of one datacenter's write.
+type PolicyDatacenter struct {
+	Name  string `json:"name"`
+	Error string `json:"error,omitempty"`
+}
+
+// DrainRequest starts a drain, or ends one.
+type DrainRequest struct {
+	Drain bool `json:"drain"`
+}
+
+// DrainAnswer is the state after the request.
+type DrainAnswer struct {
+	Agent    string `json:"agent"`
+	Draining bool   `json:"draining"`
+	InFlight int    `json:"in_flight"`
+}
+
+// Problem is an error answer, RFC 9457.
+type Problem struct {
+	Type        string       `json:"type,omitempty"`
+	Title       string       `json:"title"`
+	Status      int          `json:"status"`
+	Detail      string       `json:"detail,omitempty"`
+	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
+}
+
+// Diagnostic points at the faulty text of a policy.
+type Diagnostic struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column,omitempty"`
+	Summary string `json:"summary"`
+	Detail  string `json:"detail,omitempty"`
+	Text    string `json:"text,omitempty"`
+}
