@@ -1,0 +1,69 @@
+package upstream
+
+import "errors"
+
+// Kinds of errors, for errors.Is. An error may be of several kinds.
+var (
+	// ErrNotSent: the instance cannot have processed the request and nothing of
+	// Request.Body was consumed; the same Request may go to another instance.
+	ErrNotSent = errors.New("request not sent")
+	// ErrDial: no connection could be made. Always ErrNotSent too, unless the
+	// context ended.
+	ErrDial = errors.New("instance unreachable")
+	// ErrBusy: MaxPerInstance connections are in use. Always ErrNotSent too.
+	ErrBusy = errors.New("instance busy")
+	// ErrRequest: the request breaks RFC 9112 and was not written.
+	ErrRequest = errors.New("request invalid")
+	// ErrTimeout: no response head within HeaderTimeout, no connection within
+	// DialTimeout, or the context's deadline passed.
+	ErrTimeout = errors.New("timed out")
+	// ErrStale: a kept connection was closed by the instance before the first
+	// byte of an answer. The instance may have processed the request, unless
+	// the error is ErrNotSent too.
+	ErrStale = errors.New("connection was stale")
+	// ErrProtocol: the instance's answer breaks RFC 9112 or a limit of Config.
+	ErrProtocol = errors.New("answer invalid")
+	// ErrBroken: the connection ended after the request was sent and before the
+	// answer was complete, or the context ended meanwhile.
+	ErrBroken = errors.New("connection broken")
+	// ErrBody: reading Request.Body failed, or its length was not ContentLength.
+	ErrBody = errors.New("request body failed")
+	// ErrClosed: the Client is closed. Always ErrNotSent too.
+	ErrClosed = errors.New("client closed")
+)
+
+// Error is every error of Do and of Response.Body.
+type Error struct {
+	Op      string // what failed: "dial", "send request", "read response head", "read response body"
+	Addr    string // of the instance
+	Kind    error  // one of the kinds above
+	NotSent bool   // also of kind ErrNotSent
+	Err     error  // cause; may be nil
+}
+
+func (e *Error) Error() string {
+	text := "upstream " + e.Addr + ": " + e.Op + ": " + e.Kind.Error()
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	if hint := hints[e.Kind]; hint != "" {
+		text += " (" + hint + ")"
+	}
+	return text
+}
+
+// Is reports whether target is a kind of e.
+func (e *Error) Is(target error) bool {
+	return target == e.Kind || e.NotSent && target == ErrNotSent
+}
+
+// Unwrap gives the cause, so that context.Canceled and the like can be found.
+func (e *Error) Unwrap() error { return e.Err }
+
+var hints = map[error]string{
+	ErrDial:     "check that the instance listens there and that its catalog entry is current",
+	ErrBusy:     "raise the limit of connections an instance or add instances",
+	ErrRequest:  "fix the field that is named",
+	ErrTimeout:  "check the instance's load or raise the timeout",
+	ErrProtocol: "the service's HTTP/1.1 is at fault; fix it there",
+}
