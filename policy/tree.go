@@ -1,0 +1,6 @@
+package policy
+
+type routeIndex struct{}
+type pathPattern struct{}
+type condition struct{}
+type rewrite struct{}
