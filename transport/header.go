@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/tidegate/tidegate/policy"
@@ -19,27 +21,86 @@ const (
 	HeaderRegion   = "Tidegate-Region" // where the message entered the mesh
 )
 
+// MaxDeadline is the longest time a message may have left.
+const MaxDeadline = time.Hour
+
 // Forward is what an ingress agent tells the agent that serves a message.
 type Forward struct {
 	Class    policy.Class
-	Deadline time.Duration // remaining; > 0, rounded down to milliseconds
+	Deadline time.Duration // remaining: 1 ms to MaxDeadline, in whole milliseconds
 	Target   policy.Target
 	Device   string // empty: not from a device
-	Route    string
+	Route    string // for logs and metrics of the serving side; may be empty
 	Region   string // origin
 }
 
-// Set writes the forward into h, replacing what was there.
-func (f Forward) Set(h http.Header) {}
+// Set writes the forward into h, replacing what was there. A deadline out of
+// range is clamped.
+func (f Forward) Set(h http.Header) {
+	ms := min(max(f.Deadline, time.Millisecond), MaxDeadline).Milliseconds()
+	h[HeaderClass] = []string{f.Class.String()}
+	h[HeaderDeadline] = []string{strconv.FormatInt(ms, 10)}
+	h[HeaderService] = []string{f.Target.Service}
+	h[HeaderRegion] = []string{f.Region}
+	setOrDelete(h, HeaderSubset, f.Target.Subset)
+	setOrDelete(h, HeaderDevice, f.Device)
+	setOrDelete(h, HeaderRoute, f.Route)
+}
+
+func setOrDelete(h http.Header, name, value string) {
+	if value == "" {
+		delete(h, name)
+		return
+	}
+	h[name] = []string{value}
+}
 
 // ReadForward reads and checks what Set wrote. Errors are of kind
 // policy.ErrInvalid. Unknown Tidegate-* headers of a newer agent are ignored.
-func ReadForward(h http.Header) (Forward, error) { return Forward{}, nil }
+func ReadForward(h http.Header) (Forward, error) {
+	var f Forward
+	fields := []struct {
+		name  string
+		parse func(value string) error
+	}{
+		{HeaderClass, func(v string) (err error) { f.Class, err = policy.ParseClass(v); return }},
+		{HeaderDeadline, func(v string) (err error) { f.Deadline, err = parseDeadline(v); return }},
+		{HeaderService, readInto(&f.Target.Service, validName)},
+		{HeaderRegion, readInto(&f.Region, validName)},
+		{HeaderSubset, readInto(&f.Target.Subset, orEmpty(validName))},
+		{HeaderDevice, readInto(&f.Device, orEmpty(validDeviceID))},
+		{HeaderRoute, readInto(&f.Route, orEmpty(validName))},
+	}
+	for _, field := range fields {
+		values := h[field.name]
+		if len(values) > 1 {
+			return Forward{}, fmt.Errorf("%w: header %s appears %d times", policy.ErrInvalid, field.name, len(values))
+		}
+		if err := field.parse(h.Get(field.name)); err != nil {
+			return Forward{}, fmt.Errorf("header %s: %w", field.name, err)
+		}
+	}
+	return f, nil
+}
 
-// StripMesh removes every Tidegate-* header, before a message leaves the mesh.
-func StripMesh(h http.Header) {}
+func readInto(dst *string, valid func(string) bool) func(string) error {
+	return func(value string) error {
+		if !valid(value) {
+			return fmt.Errorf("%w: bad value %.80q", policy.ErrInvalid, value)
+		}
+		*dst = value
+		return nil
+	}
+}
 
-// StripEdge removes from a device's request what only the edge may say:
-// Tidegate-*, ce-*, Forwarded, X-Forwarded-*, X-Real-Ip, Early-Data (also
-// spelled with underscores), and the hop-by-hop headers of RFC 9110 section 7.6.1.
-func StripEdge(h http.Header) {}
+func orEmpty(valid func(string) bool) func(string) bool {
+	return func(s string) bool { return s == "" || valid(s) }
+}
+
+func parseDeadline(s string) (time.Duration, error) {
+	ms, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || ms < 1 || ms > uint64(MaxDeadline.Milliseconds()) {
+		return 0, fmt.Errorf("%w: %.80q is not 1 to %d milliseconds", policy.ErrInvalid, s, MaxDeadline.Milliseconds())
+	}
+	return time.Duration(ms) * time.Millisecond, nil
+}

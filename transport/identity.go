@@ -4,6 +4,8 @@ import (
 	"crypto/ed25519"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
+	"strings"
 
 	"github.com/tidegate/tidegate/policy"
 )
@@ -12,7 +14,19 @@ import (
 // one of cas) and returns who it names and the key that signs its reports.
 // Errors are of kind ErrIdentity.
 func VerifyCertificate(certDER []byte, cas *x509.CertPool, trustDomain string) (region, agent string, pub ed25519.PublicKey, err error) {
-	return "", "", nil, ErrIdentity
+	cert, err := x509.ParseCertificate(certDER)
+	if err != nil {
+		return "", "", nil, fmt.Errorf("%w: parse certificate: %w", ErrIdentity, err)
+	}
+	peer, err := meshIdentity([]*x509.Certificate{cert}, cas, trustDomain, x509.ExtKeyUsageClientAuth)
+	if err != nil {
+		return "", "", nil, err
+	}
+	pub, ok := cert.PublicKey.(ed25519.PublicKey)
+	if !ok {
+		return "", "", nil, fmt.Errorf("%w: %s has a %s key: reports are signed with Ed25519", ErrIdentity, peer, cert.PublicKeyAlgorithm)
+	}
+	return peer.Region, peer.Agent, pub, nil
 }
 
 // VerifyDevice checks the client certificate of a TLS connection against the
@@ -23,5 +37,93 @@ func VerifyCertificate(certDER []byte, cas *x509.CertPool, trustDomain string) (
 // for resumed sessions too: call it from tls.Config.VerifyConnection or later.
 // Errors are of kind ErrIdentity.
 func VerifyDevice(cs tls.ConnectionState, cas *x509.CertPool, trustDomain string) (policy.Device, error) {
-	return policy.Device{}, ErrIdentity
+	if err := verifyChain(cs.PeerCertificates, cas, x509.ExtKeyUsageClientAuth); err != nil {
+		return policy.Device{}, err
+	}
+	cert := cs.PeerCertificates[0]
+	id, err := deviceID(cert, trustDomain)
+	if err != nil {
+		return policy.Device{}, err
+	}
+	properties, err := deviceProperties(cert)
+	if err != nil {
+		return policy.Device{}, fmt.Errorf("%w: device %s: %w", ErrIdentity, id, err)
+	}
+	return policy.Device{ID: id, Properties: properties}, nil
+}
+
+func deviceID(cert *x509.Certificate, trustDomain string) (string, error) {
+	spiffe := spiffeIDs(cert)
+	if len(spiffe) == 0 {
+		if cn := cert.Subject.CommonName; validDeviceID(cn) {
+			return cn, nil
+		}
+		return "", fmt.Errorf("%w: certificate names no device: neither a SPIFFE ID nor a usable common name %.80q", ErrIdentity, cert.Subject.CommonName)
+	}
+	if len(spiffe) > 1 {
+		return "", fmt.Errorf("%w: certificate has %d SPIFFE IDs, want one", ErrIdentity, len(spiffe))
+	}
+	domain, id, err := ParseDeviceSPIFFE(spiffe[0])
+	if err != nil {
+		return "", err
+	}
+	return id, checkTrustDomain(domain, trustDomain)
+}
+
+// meshIdentity verifies a chain, leaf first, and reads the agent it names.
+func meshIdentity(chain []*x509.Certificate, cas *x509.CertPool, trustDomain string, usage x509.ExtKeyUsage) (Peer, error) {
+	if err := verifyChain(chain, cas, usage); err != nil {
+		return Peer{}, err
+	}
+	peer, err := namedPeer(chain[0])
+	if err != nil {
+		return Peer{}, err
+	}
+	return peer, checkTrustDomain(peer.TrustDomain, trustDomain)
+}
+
+func namedPeer(cert *x509.Certificate) (Peer, error) {
+	spiffe := spiffeIDs(cert)
+	if len(spiffe) != 1 {
+		return Peer{}, fmt.Errorf("%w: certificate %q has %d SPIFFE IDs, a mesh certificate has one", ErrIdentity, cert.Subject, len(spiffe))
+	}
+	return ParseSPIFFE(spiffe[0])
+}
+
+func verifyChain(chain []*x509.Certificate, cas *x509.CertPool, usage x509.ExtKeyUsage) error {
+	if len(chain) == 0 {
+		return fmt.Errorf("%w: no certificate", ErrIdentity)
+	}
+	if cas == nil {
+		return fmt.Errorf("%w: no authority is trusted", ErrIdentity) // x509 would take the system's
+	}
+	if chain[0].IsCA {
+		return fmt.Errorf("%w: %q is an authority's certificate", ErrIdentity, chain[0].Subject)
+	}
+	intermediates := x509.NewCertPool()
+	for _, cert := range chain[1:] {
+		intermediates.AddCert(cert)
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{Roots: cas, Intermediates: intermediates, KeyUsages: []x509.ExtKeyUsage{usage}})
+	if err != nil {
+		return fmt.Errorf("%w: %q: %w", ErrIdentity, chain[0].Subject, err)
+	}
+	return nil
+}
+
+func checkTrustDomain(got, want string) error {
+	if got != want {
+		return fmt.Errorf("%w: trust domain %q, want %q", ErrIdentity, got, want)
+	}
+	return nil
+}
+
+func spiffeIDs(cert *x509.Certificate) []string {
+	var ids []string
+	for _, uri := range cert.URIs {
+		if strings.EqualFold(uri.Scheme, "spiffe") {
+			ids = append(ids, uri.String())
+		}
+	}
+	return ids
 }

@@ -3,8 +3,6 @@ package transport
 import (
 	"fmt"
 	"strings"
-
-	"github.com/tidegate/tidegate/policy"
 )
 
 // Peer is an agent as its mesh certificate names it.
@@ -103,5 +101,3 @@ func validDeviceID(s string) bool {
 	}
 	return true
 }
-
-var _ = policy.Device{}
