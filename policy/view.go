@@ -1,11 +1,15 @@
 package policy
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // View is the immutable snapshot of everything a decision needs: the policy,
 // the local pools of instances, and what is known of the other regions. The
 // agent builds a new one whenever an input changes and swaps it atomically;
-// a request in flight keeps the one it started with.
+// a request in flight keeps the one it started with. Use it by pointer; nothing
+// in it may be changed once it is in use.
 type View struct {
 	Agent    string
 	Region   string
@@ -15,6 +19,9 @@ type View struct {
 	Draining bool               // the whole local region drains
 	Local    map[string]*Pool   // by Target.String
 	Regions  map[string]*Region // the other regions, by name
+
+	plans planCache
+	order atomic.Pointer[[]*Region] // of Regions by distance, once asked for
 }
 
 // RegionState says whether a region may be given traffic.
