@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tidegate/tidegate/agent/admin"
+	"github.com/tidegate/tidegate/policy"
+)
+
+func newExplain() *cobra.Command {
+	var headers, properties []string
+	request := admin.ExplainRequest{}
+	cmd := &cobra.Command{
+		Use:   "explain METHOD PATH",
+		Short: "Show what would happen to a message, step by step",
+		Long: "Asks an agent how it would treat a message, without sending one: the route and why the\n" +
+			"others were passed over, the class, the regions in order, the instance.",
+		Example: "  tidegate explain POST /v1/devices/d1/alarms -H 'X-Kind: alarm' --device d1",
+		Args:    cobra.ExactArgs(2),
+	}
+	flags := addAdminFlags(cmd)
+	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "`name: value` of a header; repeatable")
+	cmd.Flags().StringVar(&request.Host, "host", "", "`host` the device asks for")
+	cmd.Flags().StringVar(&request.Device.ID, "device", "", "`id` of the device")
+	cmd.Flags().StringArrayVar(&properties, "property", nil, "`name=value` of the device; repeatable")
+	cmd.Flags().StringVarP(&request.Payload, "data", "d", "", "`payload` of the message")
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		request.Method, request.Path = strings.ToUpper(args[0]), args[1]
+		if request.Headers, err = headerFlags(headers); err != nil {
+			return err
+		}
+		if request.Device.Properties, err = pairs("--property", properties); err != nil {
+			return err
+		}
+		answer, err := fetch[admin.ExplainAnswer](cmd, flags, http.MethodPost, admin.PathExplain, request)
+		if answer == nil {
+			return err
+		}
+		return printExplained(cmd.OutOrStdout(), answer)
+	}
+	return cmd
+}
+
+func headerFlags(list []string) (map[string][]string, error) {
+	out := http.Header{}
+	for _, text := range list {
+		name, value, found := strings.Cut(text, ":")
+		if !found || strings.TrimSpace(name) == "" {
+			return nil, usagef("-H %q is not name: value", text)
+		}
+		out.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+	return out, nil
+}
+
+func printExplained(out io.Writer, a *admin.ExplainAnswer) error {
+	fmt.Fprintln(out, printable(a.Verdict))
+	fmt.Fprintln(out)
+	for _, line := range []struct{ name, value string }{
+		{"agent", a.Agent}, {"policy", a.PolicyVersion}, {"route", a.Route}, {"class", a.Class},
+		{"service", a.Service}, {"path", a.Path}, {"region", a.Region}, {"instance", a.Instance},
+	} {
+		if line.value != "" {
+			fmt.Fprintf(out, "%-9s %s\n", line.name, printable(line.value))
+		}
+	}
+	for i, leg := range a.Plan {
+		fmt.Fprintf(out, "%-9s %d. %s: %s\n", "plan", i+1, printable(leg.Region), printable(leg.Reason))
+	}
+	return printSteps(out, a.Steps)
+}
+
+// printSteps lists the considerations under their stages: ✓ taken, – passed
+// over.
+func printSteps(out io.Writer, steps []policy.Step) error {
+	stage := ""
+	for _, step := range steps {
+		if step.Stage != stage {
+			stage = step.Stage
+			fmt.Fprintf(out, "\n%s\n", printable(stage))
+		}
+		mark := "–"
+		if step.Taken {
+			mark = "✓"
+		}
+		if _, err := fmt.Fprintf(out, "  %s %s: %s\n", mark, printable(step.Subject), printable(step.Reason)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

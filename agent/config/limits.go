@@ -1,0 +1,47 @@
+package config
+
+import "time"
+
+// Limits bound what devices and peers can make the agent hold. The defaults
+// suit an agent with 2 GB of memory and leave room for carrier NAT, where
+// thousands of devices share one source address.
+type Limits struct {
+	// MaxHeaderBytes is the largest header section of a device request.
+	// Default 16KiB, range 1KiB–1MiB.
+	MaxHeaderBytes Size `hcl:"max_header_bytes"`
+	// StreamsPerConnection is how many requests a device may have open at once
+	// on one connection. Default 32, range 1–10000.
+	StreamsPerConnection int `hcl:"streams_per_connection"`
+	// Connections is how many device connections the agent holds, over all
+	// protocols. Default 20000, range 1–10000000.
+	Connections int `hcl:"connections"`
+	// ConnectionsPerSource is the same for one source address (IPv6: one /64).
+	// Default 4096, range 1–10000000.
+	ConnectionsPerSource int `hcl:"connections_per_source"`
+	// HandshakesPerSecond is how many TLS handshakes the agent starts for
+	// devices; more wait for the next second or are dropped. Default 1000, range
+	// 1–1000000.
+	HandshakesPerSecond int `hcl:"handshakes_per_second"`
+	// RetryAbove is the number of unfinished handshakes from which on a QUIC
+	// client must prove its address first (a Retry packet, one more round
+	// trip). Default 256, range 0–1000000; 0: always.
+	RetryAbove int `hcl:"retry_above"`
+	// HandshakeTimeout ends a handshake that does not finish. Default 10s, range
+	// 1s–1m.
+	HandshakeTimeout time.Duration `hcl:"handshake_timeout"`
+	// HeaderTimeout ends a request whose header does not arrive. Default 10s,
+	// range 1s–5m.
+	HeaderTimeout time.Duration `hcl:"header_timeout"`
+	// IdleTimeout closes a connection without traffic. Default 90s, range
+	// 5s–1h; keep it above the devices' keep-alive.
+	IdleTimeout time.Duration `hcl:"idle_timeout"`
+	// MeshConnections is how many connections of other agents this one holds,
+	// handshakes included. Default 4096, range 16–1000000.
+	MeshConnections int `hcl:"mesh_connections"`
+	// MeshStreams is how many requests one tunnel carries at once. Default
+	// 10000, range 1–1000000.
+	MeshStreams int `hcl:"mesh_streams"`
+	// UpstreamIdle is how many idle connections are kept to each local instance.
+	// Default 64, range 0–10000.
+	UpstreamIdle int `hcl:"upstream_idle"`
+}
