@@ -1,0 +1,29 @@
+package policy
+
+import "time"
+
+// What a policy may grow to. Parse refuses more with a diagnostic.
+const (
+	MaxSource       = 1 << 20   // bytes of all files together
+	MaxRoutes       = 10_000    // routes
+	MaxPayloadLimit = 64 << 10  // bytes of match.payload_limit
+	MaxRespondBody  = 64 << 10  // bytes of respond.body
+	MaxTimeout      = time.Hour // of services and routes; the least is a millisecond
+	MaxAttempts     = 3         // of retry.attempts
+	DefaultAttempts = 2         // of retry.attempts
+
+	// CostLimit bounds one evaluation of a `when`, in CEL's units of cost (about
+	// one for each step and each ten bytes of text looked at). An expression
+	// that exceeds it does not match.
+	CostLimit = 20_000
+	// MaxWhen is the longest `when`, in characters.
+	MaxWhen = 8 << 10
+
+	maxName        = 128 // bytes of the name of a service, subset, route or region
+	maxSegments    = 64  // of a path pattern
+	maxDepth       = 100 // of brackets and blocks in a source
+	maxOperatorRun = 1000
+	maxDiagnostics = 50
+	maxFaultyText  = 200 // characters
+	maxExplained   = 200 // routes listed in a trace for a differing host or path
+)

@@ -1,0 +1,104 @@
+package policy
+
+import "github.com/hashicorp/hcl/v2"
+
+var (
+	serviceShape = blockShape{
+		keys:   []string{"timeout", "failover", "beyond_group"},
+		blocks: map[string][]string{"subset": {"name"}},
+	}
+	subsetShape = blockShape{keys: []string{"tags", "meta"}}
+)
+
+func compileService(into map[string]*Service, hb *hcl.Block, found *findings) {
+	name := hb.Labels[0]
+	if !found.checkName("service", name, hb.LabelRanges[0]) {
+		return
+	}
+	if into[name] != nil {
+		found.add(hb.LabelRanges[0], "merge them into one", "service %q is there twice", name)
+		return
+	}
+	b := openBlock(hb.Body, hb.DefRange, serviceShape, found)
+	s := &Service{Name: name, Timeout: DefaultTimeout, Failover: compileFailover(b)}
+	if d, ok := b.duration("timeout"); ok {
+		s.Timeout = d
+	}
+	s.Failover.BeyondGroup, _ = b.flag("beyond_group")
+	if s.Failover.BeyondGroup && s.Failover.Mode != FailoverNearest {
+		b.fail("beyond_group", "remove it, or use failover = \"nearest\"", "has no effect unless failover is \"nearest\"")
+	}
+	for _, inner := range blocksOf(b, "subset") {
+		compileSubset(s, inner, found)
+	}
+	into[name] = s
+}
+
+func compileFailover(b *block) Failover {
+	if !b.has("failover") {
+		return Failover{}
+	}
+	if _, diags := hcl.ExprList(b.attrs["failover"].Expr); !diags.HasErrors() {
+		return failoverList(b)
+	}
+	switch mode := b.text("failover"); mode {
+	case "nearest", "":
+		return Failover{}
+	case "none":
+		return Failover{Mode: FailoverNone}
+	default:
+		b.fail("failover", `use "nearest", "none", or a list of regions such as ["eu-2", "us-1"]`, "unknown mode %q", mode)
+		return Failover{}
+	}
+}
+
+func failoverList(b *block) Failover {
+	regions := regionNames(b, "failover")
+	if len(regions) == 0 {
+		b.fail("failover", `use "none" to stay in the region`, "no region in the list")
+	}
+	return Failover{Mode: FailoverList, Regions: regions}
+}
+
+func regionNames(b *block, key string) []string {
+	items := b.list(key)
+	for _, i := range items {
+		b.found.checkName("region", i.value, i.at)
+	}
+	return values(items)
+}
+
+func compileSubset(s *Service, hb *hcl.Block, found *findings) {
+	name := hb.Labels[0]
+	if !found.checkName("subset", name, hb.LabelRanges[0]) {
+		return
+	}
+	if s.Subsets[name] != nil {
+		found.add(hb.LabelRanges[0], "merge them into one", "subset %q of service %q is there twice", name, s.Name)
+		return
+	}
+	b := openBlock(hb.Body, hb.DefRange, subsetShape, found)
+	sub := &Subset{Name: name, Tags: values(b.list("tags")), Meta: subsetMeta(b)}
+	if len(sub.Tags) == 0 && len(sub.Meta) == 0 {
+		found.add(hb.DefRange, "give it tags or meta", "subset %q selects every instance", name)
+	}
+	if s.Subsets == nil {
+		s.Subsets = map[string]*Subset{}
+	}
+	s.Subsets[name] = sub
+}
+
+func subsetMeta(b *block) map[string]string {
+	var meta map[string]string
+	for _, i := range b.pairs("meta") {
+		if _, ok := meta[i.key]; ok || i.key == "" {
+			b.found.add(i.at, "remove one", "meta: %q is empty or there twice", i.key)
+			continue
+		}
+		if meta == nil {
+			meta = map[string]string{}
+		}
+		meta[i.key] = i.value
+	}
+	return meta
+}

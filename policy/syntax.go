@@ -1,0 +1,140 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	hcljson "github.com/hashicorp/hcl/v2/json"
+)
+
+func isJSON(name string) bool { return strings.HasSuffix(name, ".json") }
+
+// parseSyntax reads one file into an HCL body; what is wrong goes to found and
+// the body is nil then. Both of HCL's parsers recurse, so nesting is bounded
+// before they run.
+func parseSyntax(f File, found *findings) hcl.Body {
+	before := len(found.list)
+	if isJSON(f.Name) {
+		return parseJSON(f, found)
+	}
+	tokens, _ := hclsyntax.LexConfig(f.Src, f.Name, hcl.InitialPos)
+	checkNesting(tokens, found)
+	if len(found.list) > before {
+		return nil
+	}
+	file, diags := hclsyntax.ParseConfig(f.Src, f.Name, hcl.InitialPos)
+	if diags.HasErrors() {
+		found.addHCL(diags, "")
+		return nil
+	}
+	return file.Body
+}
+
+func parseJSON(f File, found *findings) hcl.Body {
+	if line := deepJSON(f.Src); line > 0 {
+		found.add(hcl.Range{Filename: f.Name, Start: hcl.Pos{Line: line, Column: 1}}, "",
+			"nested more than %d deep", maxDepth)
+		return nil
+	}
+	file, diags := hcljson.Parse(f.Src, f.Name)
+	if diags.HasErrors() {
+		found.addHCL(diags, "")
+		return nil
+	}
+	return file.Body
+}
+
+// deepJSON returns the line on which brackets nest deeper than maxDepth, or 0.
+func deepJSON(src []byte) int {
+	line, depth, quoted := 1, 0, false
+	for i := 0; i < len(src); i++ {
+		switch c := src[i]; {
+		case c == '\n':
+			line++
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			depth = max(0, depth-1)
+		}
+		if depth > maxDepth {
+			return line
+		}
+	}
+	return 0
+}
+
+// checkNesting refuses what would make the parser recurse without bound:
+// brackets, and operators whose operand is parsed by recursion.
+func checkNesting(tokens hclsyntax.Tokens, found *findings) {
+	depth, operators := 0, 0
+	for _, t := range tokens {
+		switch t.Type {
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenOQuote,
+			hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			depth++
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCQuote,
+			hclsyntax.TokenCHeredoc, hclsyntax.TokenTemplateSeqEnd:
+			depth = max(0, depth-1)
+		case hclsyntax.TokenQuestion, hclsyntax.TokenBang, hclsyntax.TokenMinus:
+			operators++
+		}
+		if depth > maxDepth {
+			found.add(t.Range, "", "nested more than %d deep", maxDepth)
+			return
+		}
+		if operators > maxOperatorRun {
+			found.add(t.Range, "", "more than %d operators in one file", maxOperatorRun)
+			return
+		}
+	}
+}
+
+// checkLiteral refuses everything but plain values: a policy has no variables
+// or functions, so an expression could only hide a mistake (CEL without quotes)
+// or an expensive loop.
+func checkLiteral(f File, found *findings) {
+	if isJSON(f.Name) {
+		return
+	}
+	tokens, _ := hclsyntax.LexConfig(f.Src, f.Name, hcl.InitialPos)
+	previous := hclsyntax.TokenEOF
+	lastLine := 0
+	for _, t := range tokens {
+		problem := notLiteral(t, previous)
+		if problem != "" && t.Range.Start.Line != lastLine {
+			found.add(t.Range, "write plain values; put CEL conditions in quotes: when = \"...\"", "%s", problem)
+			lastLine = t.Range.Start.Line
+		}
+		if t.Type != hclsyntax.TokenNewline && t.Type != hclsyntax.TokenComment {
+			previous = t.Type
+		}
+	}
+}
+
+func notLiteral(t hclsyntax.Token, previous hclsyntax.TokenType) string {
+	switch t.Type {
+	case hclsyntax.TokenOBrace, hclsyntax.TokenCBrace, hclsyntax.TokenOBrack, hclsyntax.TokenCBrack,
+		hclsyntax.TokenOQuote, hclsyntax.TokenCQuote, hclsyntax.TokenOHeredoc, hclsyntax.TokenCHeredoc,
+		hclsyntax.TokenQuotedLit, hclsyntax.TokenStringLit, hclsyntax.TokenNumberLit, hclsyntax.TokenMinus,
+		hclsyntax.TokenEqual, hclsyntax.TokenColon, hclsyntax.TokenComma, hclsyntax.TokenComment,
+		hclsyntax.TokenNewline, hclsyntax.TokenEOF:
+		return ""
+	case hclsyntax.TokenIdent:
+		inList := previous == hclsyntax.TokenOBrack || previous == hclsyntax.TokenOBrace
+		if inList && string(t.Bytes) == "for" {
+			return "\"for\" is not part of the policy language"
+		}
+		return ""
+	case hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+		return fmt.Sprintf("%q: templates are not part of the policy language; a literal %s is written %s%s",
+			t.Bytes, t.Bytes, t.Bytes[:1], t.Bytes)
+	}
+	return fmt.Sprintf("%q: expressions are not part of the policy language", printable(t.Bytes))
+}

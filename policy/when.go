@@ -1,0 +1,201 @@
+package policy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	celast "cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
+)
+
+// celVariables is what a `when` may speak of; fixes quote it.
+const celVariables = "a when knows request.method, request.host, request.path, request.query, " +
+	"request.headers, device, captures and payload"
+
+const (
+	celRecursion   = 100
+	celRegexpSize  = 2000
+	celMaxProblems = 5
+)
+
+// condition is a compiled `when`.
+type condition struct {
+	program cel.Program
+	payload int // bytes of the body it may read; 0: it reads none
+}
+
+// newConditionEnv declares the variables. Qualified names ("request.method")
+// make a misspelt one an error of the type check.
+func newConditionEnv() (*cel.Env, error) {
+	texts := cel.MapType(cel.StringType, cel.StringType)
+	return cel.NewEnv(
+		cel.Variable("request.method", cel.StringType),
+		cel.Variable("request.host", cel.StringType),
+		cel.Variable("request.path", cel.StringType),
+		cel.Variable("request.query", cel.StringType),
+		cel.Variable("request.headers", texts),
+		cel.Variable("device", texts),
+		cel.Variable("captures", texts),
+		cel.Variable("payload", cel.DynType),
+		cel.ParserExpressionSizeLimit(MaxWhen),
+		cel.ParserRecursionLimit(celRecursion),
+		cel.RegexProgramSizeLimit(celRegexpSize),
+	)
+}
+
+// conditionProblem is one thing wrong in a `when`; line and column count from 1
+// in the text of the expression, 0 where the place is unknown.
+type conditionProblem struct {
+	line, column int
+	problem, fix string
+}
+
+// compileCondition type-checks and plans an expression for a route whose path
+// has the given captures.
+func compileCondition(env *cel.Env, src string, pattern pathPattern, payload int) (*condition, []conditionProblem) {
+	ast, issues := env.Compile(src)
+	if issues.Err() != nil {
+		return nil, issueProblems(issues)
+	}
+	problems := checkNames(ast, pattern, payload > 0)
+	if ast.OutputType() != cel.BoolType {
+		problems = append(problems, conditionProblem{
+			problem: fmt.Sprintf("the expression is of type %s, not bool", ast.OutputType()),
+			fix:     "compare it with something, such as payload.alarm == true",
+		})
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(CostLimit))
+	if err != nil {
+		return nil, []conditionProblem{{problem: err.Error()}}
+	}
+	return &condition{program, payload}, nil
+}
+
+func issueProblems(issues *cel.Issues) []conditionProblem {
+	var problems []conditionProblem
+	for _, e := range issues.Errors() {
+		if len(problems) == celMaxProblems {
+			break
+		}
+		p := conditionProblem{line: e.Location.Line(), column: e.Location.Column() + 1, problem: e.Message}
+		if strings.Contains(e.Message, "undeclared reference") {
+			p.fix = celVariables
+		}
+		problems = append(problems, p)
+	}
+	return problems
+}
+
+// nameCheck looks for names that type-check but can never be there.
+type nameCheck struct {
+	info     *celast.SourceInfo
+	pattern  pathPattern
+	payload  bool // the route has a payload_limit
+	reported bool
+	problems []conditionProblem
+}
+
+func checkNames(ast *cel.Ast, pattern pathPattern, payload bool) []conditionProblem {
+	c := &nameCheck{info: ast.NativeRep().SourceInfo(), pattern: pattern, payload: payload}
+	celast.PreOrderVisit(ast.NativeRep().Expr(), celast.NewExprVisitor(c.visit))
+	return c.problems
+}
+
+func (c *nameCheck) visit(e celast.Expr) {
+	switch e.Kind() {
+	case celast.IdentKind:
+		if e.AsIdent() == "payload" && !c.payload && !c.reported {
+			c.reported = true
+			c.fail(e, `add payload_limit = "16KiB" to the match block`, "payload is used without payload_limit")
+		}
+	case celast.SelectKind:
+		c.key(e, e.AsSelect().Operand(), e.AsSelect().FieldName())
+	case celast.CallKind:
+		call := e.AsCall()
+		if call.FunctionName() != operators.Index || len(call.Args()) != 2 {
+			return
+		}
+		if arg := call.Args()[1]; arg.Kind() == celast.LiteralKind {
+			if key, ok := arg.AsLiteral().(types.String); ok {
+				c.key(e, call.Args()[0], string(key))
+			}
+		}
+	}
+}
+
+func (c *nameCheck) key(at, operand celast.Expr, key string) {
+	if operand.Kind() != celast.IdentKind {
+		return
+	}
+	switch operand.AsIdent() {
+	case "captures":
+		if c.pattern.captureIndex(key) < 0 {
+			c.fail(at, "captures are named in the route's path: "+orAny(strings.Join(c.pattern.captures(), ", ")),
+				"%q is not a capture of the path", key)
+		}
+	case "request.headers":
+		if key != strings.ToLower(key) {
+			c.fail(at, fmt.Sprintf("write %q", strings.ToLower(key)), "names of headers are in lower case here, %q is not", key)
+		}
+	}
+}
+
+func (c *nameCheck) fail(at celast.Expr, fix, problem string, args ...any) {
+	start := c.info.GetStartLocation(at.ID())
+	c.problems = append(c.problems, conditionProblem{
+		line: start.Line(), column: start.Column() + 1, problem: fmt.Sprintf(problem, args...), fix: fix,
+	})
+}
+
+// payloadCache holds the decoded body across the conditions of one decision.
+type payloadCache struct {
+	read  bool
+	value any
+	err   error
+}
+
+var (
+	errNoPayload  = errors.New("the payload is absent or larger than payload_limit")
+	errNotBoolean = errors.New("the result is not a boolean")
+)
+
+func (c *payloadCache) get(body []byte, limit int) (any, error) {
+	if body == nil || len(body) > limit {
+		return nil, errNoPayload
+	}
+	if !c.read {
+		c.read = true
+		if err := json.Unmarshal(body, &c.value); err != nil {
+			c.err = fmt.Errorf("the payload is not JSON: %w", err)
+		}
+	}
+	return c.value, c.err
+}
+
+// holds evaluates the condition. An error means that it does not hold.
+func (c *condition) holds(m *Message, r *Route, cache *payloadCache) (bool, error) {
+	vars := &conditionVars{m: *m, pattern: r.pattern}
+	if c.payload > 0 {
+		value, err := cache.get(m.Payload, c.payload)
+		if err != nil {
+			return false, err
+		}
+		vars.payload = value
+	}
+	result, _, err := c.program.Eval(vars)
+	if err != nil {
+		return false, err
+	}
+	truth, ok := result.(types.Bool)
+	if !ok {
+		return false, errNotBoolean
+	}
+	return bool(truth), nil
+}
