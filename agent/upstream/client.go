@@ -6,7 +6,10 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"net"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,15 +33,46 @@ type Config struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
+const (
+	bufferSize      = 16 << 10
+	maxPooledBuffer = 128 << 10
+	maxInterim      = 8 // 1xx answers before a final one
+)
+
 // Client sends requests to instances and keeps their connections. It is safe
 // for concurrent use.
 type Client struct {
-	cfg Config
+	cfg            Config
+	buffers        sync.Pool // of *[]byte, bufferSize to maxPooledBuffer
+	stale, retried atomic.Uint64
+
+	mu     sync.Mutex // guards what follows
+	pools  map[string]*pool
+	gen    uint64 // sweeps so far
+	sweep  *time.Timer
+	dialed uint64
+	closed bool
 }
 
 // New makes a Client. Close it to release its connections.
 func New(cfg Config) *Client {
-	return &Client{cfg: cfg}
+	defaultTo(&cfg.MaxIdlePerInstance, 64)
+	defaultTo(&cfg.MaxPerInstance, 512)
+	defaultTo(&cfg.IdleTimeout, 60*time.Second)
+	defaultTo(&cfg.DialTimeout, time.Second)
+	defaultTo(&cfg.MaxHeaderBytes, 64<<10)
+	if cfg.Dial == nil {
+		cfg.Dial = (&net.Dialer{}).DialContext
+	}
+	c := &Client{cfg: cfg, pools: map[string]*pool{}}
+	c.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
+	return c
+}
+
+func defaultTo[T int | time.Duration](field *T, value T) {
+	if *field <= 0 {
+		*field = value
+	}
 }
 
 // Do sends req to the instance at addr ("host:port") and returns its answer as
@@ -48,11 +82,54 @@ func New(cfg Config) *Client {
 //
 // A kept connection that turns out closed is replaced once, silently, when
 // nothing can have been processed or the request is idempotent and replayable.
+// Nothing else is retried.
 //
-// Errors are *Error; see its kinds. No request is retried otherwise.
+// Errors are *Error; see its kinds.
 func (c *Client) Do(ctx context.Context, addr string, req *Request) (*Response, error) {
-	return nil, &Error{Op: "send request", Addr: addr, Kind: ErrClosed, NotSent: true}
+	resp, err := c.attempt(ctx, addr, req, false)
+	if err != nil && errors.Is(err, ErrStale) {
+		c.stale.Add(1)
+		if req.mayRepeat(err) {
+			c.retried.Add(1)
+			return c.attempt(ctx, addr, req, true)
+		}
+	}
+	return resp, err
 }
 
-// Close closes unused connections at once and used ones when their answer ends.
-func (c *Client) Close() {}
+func (c *Client) attempt(ctx context.Context, addr string, req *Request, fresh bool) (*Response, error) {
+	buf := c.buffers.Get().(*[]byte)
+	out, err := prepare(buf, req, addr)
+	if err != nil {
+		c.giveBack(buf)
+		return nil, err
+	}
+	cn, err := c.take(ctx, addr, fresh)
+	if err != nil {
+		c.giveBack(buf)
+		return nil, err
+	}
+	return cn.roundTrip(ctx, &out, buf)
+}
+
+func (c *Client) giveBack(buf *[]byte) {
+	if cap(*buf) <= maxPooledBuffer {
+		c.buffers.Put(buf)
+	}
+}
+
+// Close closes unused connections at once, and used ones when their answer
+// ends; end their contexts to hurry them. Do fails with ErrClosed from now on.
+func (c *Client) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	if c.sweep != nil {
+		c.sweep.Stop()
+	}
+	for addr, p := range c.pools {
+		if c.drop(p, len(p.idle)); p.open == 0 {
+			delete(c.pools, addr)
+		}
+	}
+}

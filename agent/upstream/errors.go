@@ -7,8 +7,7 @@ var (
 	// ErrNotSent: the instance cannot have processed the request and nothing of
 	// Request.Body was consumed; the same Request may go to another instance.
 	ErrNotSent = errors.New("request not sent")
-	// ErrDial: no connection could be made. Always ErrNotSent too, unless the
-	// context ended.
+	// ErrDial: no connection could be made. Always ErrNotSent too.
 	ErrDial = errors.New("instance unreachable")
 	// ErrBusy: MaxPerInstance connections are in use. Always ErrNotSent too.
 	ErrBusy = errors.New("instance busy")
@@ -46,7 +45,7 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
-	if hint := hints[e.Kind]; hint != "" {
+	if hint := e.hint(); hint != "" {
 		text += " (" + hint + ")"
 	}
 	return text
@@ -54,16 +53,40 @@ func (e *Error) Error() string {
 
 // Is reports whether target is a kind of e.
 func (e *Error) Is(target error) bool {
-	return target == e.Kind || e.NotSent && target == ErrNotSent
+	switch target {
+	case e.Kind:
+		return true
+	case ErrNotSent:
+		return e.NotSent
+	case ErrTimeout:
+		return isTimeout(e.Err)
+	}
+	return false
 }
 
 // Unwrap gives the cause, so that context.Canceled and the like can be found.
 func (e *Error) Unwrap() error { return e.Err }
 
-var hints = map[error]string{
-	ErrDial:     "check that the instance listens there and that its catalog entry is current",
-	ErrBusy:     "raise the limit of connections an instance or add instances",
-	ErrRequest:  "fix the field that is named",
-	ErrTimeout:  "check the instance's load or raise the timeout",
-	ErrProtocol: "the service's HTTP/1.1 is at fault; fix it there",
+func (e *Error) hint() string {
+	switch e.Kind {
+	case ErrDial:
+		return "check that the instance listens there and that its catalog entry is current"
+	case ErrBusy:
+		return "raise the limit of connections an instance, or add instances"
+	case ErrTimeout:
+		return "check the instance's load, or raise the timeout"
+	case ErrProtocol:
+		return "the service's HTTP/1.1 is at fault; correct it there"
+	}
+	return ""
 }
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// violation is a breach of RFC 9112, or of a limit, by the instance.
+type violation string
+
+func (v violation) Error() string { return string(v) }

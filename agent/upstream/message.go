@@ -30,8 +30,9 @@ type Request struct {
 	// MaxReplayable bytes is read whole before a connection is taken, and Do
 	// then moves it to Bytes, so that the Request can be given to Do again.
 	ContentLength int64
-	// Trailer, when not nil, is called before the body, for the names to
-	// announce, and after it, for the values. It makes the body chunked.
+	// Trailer, when not nil and there is a body, is called before the body, for
+	// the names to announce, and after it, for the values. It makes the body
+	// chunked, which costs a goroutine: leave it nil when none are announced.
 	Trailer func() http.Header
 
 	// Idempotent allows sending the request twice whatever its method is.
@@ -53,4 +54,15 @@ type Response struct {
 	// Trailer gives the trailer fields once Body returned io.EOF; nil before,
 	// and when there were none.
 	Trailer func() http.Header
+}
+
+// CopyTo writes the rest of the body to w. beforeWait, when not nil, runs before
+// each wait for the instance: flush w there, and an answer that arrived whole
+// goes out in one piece while one that trickles is never held back. Errors of w
+// and of beforeWait are returned as they are.
+func (r *Response) CopyTo(w io.Writer, beforeWait func() error) (int64, error) {
+	if b, ok := r.Body.(*body); ok {
+		return b.copyTo(w, beforeWait)
+	}
+	return io.Copy(w, r.Body)
 }
