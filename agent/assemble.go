@@ -1,0 +1,225 @@
+package agent
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+
+	"github.com/hashicorp/memberlist"
+
+	"github.com/tidegate/tidegate/agent/catalog"
+	"github.com/tidegate/tidegate/agent/config"
+	"github.com/tidegate/tidegate/gossip"
+	"github.com/tidegate/tidegate/policy"
+	"github.com/tidegate/tidegate/transport"
+	"github.com/tidegate/tidegate/transport/edge"
+)
+
+// Network decorates an agent's sockets, for drills. A nil function leaves the
+// bare socket, as in production.
+type Network struct {
+	Packet     func(*net.UDPConn) net.PacketConn
+	Listener   func(net.Listener) net.Listener
+	Dial       func(ctx context.Context, network, addr string) (net.Conn, error)
+	Memberlist func(memberlist.NodeAwareTransport) memberlist.NodeAwareTransport
+}
+
+func (n Network) packet(c *net.UDPConn) net.PacketConn {
+	if n.Packet == nil {
+		return c
+	}
+	return n.Packet(c)
+}
+
+func (n Network) listener(l net.Listener) net.Listener {
+	if n.Listener == nil || l == nil {
+		return l
+	}
+	return n.Listener(l)
+}
+
+// assemble makes the parts in the order they need each other.
+func (a *Agent) assemble(ctx context.Context) error {
+	if err := os.MkdirAll(a.cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("data_dir: %w: %w", config.ErrInvalid, err)
+	}
+	meshID, err := a.cfg.TLS.Mesh.Load()
+	if err != nil {
+		return fmt.Errorf("tls.mesh: %w", err)
+	}
+	edgeID, err := a.cfg.TLS.Edge.Load()
+	if err != nil {
+		return fmt.Errorf("tls.edge: %w", err)
+	}
+	a.edgeTLS.Store(edgeID)
+	a.self = meshID.Peer
+	if err := a.makeCatalog(); err != nil {
+		return err
+	}
+	if a.policies, err = newPolicies(a); err != nil {
+		return err
+	}
+	if a.sockets, err = openSockets(ctx, a.cfg.Listeners, a.log); err != nil {
+		return err
+	}
+	if err := a.makeGossip(meshID); err != nil {
+		return err
+	}
+	if err := a.makeMesh(meshID); err != nil {
+		return err
+	}
+	if err := a.makeEdge(edgeID); err != nil {
+		return err
+	}
+	a.makeLocal()
+	return nil
+}
+
+func (a *Agent) makeCatalog() (err error) {
+	opt := catalog.Options{
+		Region:       a.cfg.Region,
+		DataDir:      a.cfg.DataDir,
+		RetryJoin:    a.cfg.Gossip.RetryJoin,
+		RetryJoinWAN: a.cfg.Gossip.RetryJoinWAN,
+		Logger:       a.log,
+		Metrics:      a.reg,
+	}
+	if c := a.cfg.Catalog.Consul; c != nil {
+		a.catalog, err = catalog.NewConsul(c.Catalog(), opt)
+	} else {
+		a.catalog, err = catalog.NewStatic(*a.cfg.Catalog.Static, opt)
+	}
+	if err != nil {
+		return fmt.Errorf("catalog: %w", err)
+	}
+	return nil
+}
+
+func (a *Agent) makeGossip(id *config.Identity) (err error) {
+	l := a.cfg.Listeners
+	cas, domain := id.Pool, id.Peer.TrustDomain
+	cfg := gossip.Config{
+		Name:    a.cfg.Name,
+		Region:  a.cfg.Region,
+		Group:   a.cfg.Group,
+		Meta:    a.meta(),
+		LAN:     gossip.Bind{Addr: l.LAN.Addr, Advertise: l.LAN.Advertise},
+		WAN:     gossip.Bind{Addr: l.WAN.Addr, Advertise: l.WAN.Advertise},
+		Keyring: a.cfg.Gossip.Keyring(),
+		Signer:  gossip.Signer{CertDER: id.Certificate.Certificate[0], Key: id.Certificate.PrivateKey.(ed25519.PrivateKey)},
+		Verify: func(der []byte) (string, string, ed25519.PublicKey, error) {
+			return transport.VerifyCertificate(der, cas, domain)
+		},
+		Logger:  a.log,
+		Metrics: a.reg,
+	}
+	if a.cfg.Gossip.Timing == "fast" {
+		cfg.Timing = gossip.DevTiming()
+	}
+	if decorate := a.opts.Network.Memberlist; decorate != nil {
+		cfg.Transport = func(_ string, mc *memberlist.Config) (memberlist.Transport, error) {
+			bare, err := gossip.NewTransport(mc)
+			if err != nil {
+				return nil, err
+			}
+			return decorate(bare), nil
+		}
+	}
+	a.gossip, err = gossip.New(cfg)
+	return err
+}
+
+func (a *Agent) makeMesh(id *config.Identity) (err error) {
+	reset, err := transport.LoadOrCreateResetKey(a.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	if a.creds, err = transport.LoadCredentials(id.CertPEM, id.KeyPEM, id.CAPEM); err != nil {
+		return fmt.Errorf("tls.mesh: %w", err)
+	}
+	dial := a.opts.Network.Dial
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	a.mesh, err = transport.NewMesh(transport.MeshConfig{
+		Self:              a.self,
+		Conn:              a.opts.Network.packet(a.sockets.meshUDP),
+		TCPListener:       a.opts.Network.listener(a.sockets.meshTCP),
+		TCPDial:           dial,
+		Credentials:       a.creds,
+		StatelessResetKey: reset,
+		Handler:           http.HandlerFunc(a.serveMesh),
+		Deny:              denied(a.cfg.TLS.Mesh.Deny),
+		Probes:            a.probes(),
+		Limits: transport.Limits{
+			Connections:      a.cfg.Limits.MeshConnections,
+			StreamsPerTunnel: int64(a.cfg.Limits.MeshStreams),
+		},
+		Logger:  a.log,
+		Metrics: a.reg,
+	})
+	return err
+}
+
+// denied reads the deny list: "REGION" or "REGION/AGENT".
+func denied(list []string) func(transport.Peer) bool {
+	if len(list) == 0 {
+		return nil
+	}
+	set := make(map[string]bool, len(list))
+	for _, entry := range list {
+		set[entry] = true
+	}
+	return func(p transport.Peer) bool { return set[p.Region] || set[p.Region+"/"+p.Agent] }
+}
+
+var clientAuth = map[string]edge.ClientAuth{"none": edge.None, "optional": edge.Optional, "require": edge.Required}
+
+func (a *Agent) makeEdge(id *config.Identity) (err error) {
+	l := a.cfg.Limits
+	reset, err := transport.LoadOrCreateResetKey(a.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	a.edge, err = edge.Listen(edge.Config{
+		Conn:              a.opts.Network.packet(a.sockets.edgeUDP),
+		TCP:               a.opts.Network.listener(a.sockets.edgeTCP),
+		Certificate:       func() *tls.Certificate { return &a.edgeTLS.Load().Certificate },
+		ClientCAs:         id.Pool,
+		ClientAuth:        clientAuth[a.cfg.TLS.Edge.ClientAuth],
+		Identify:          a.identify,
+		Handler:           http.HandlerFunc(a.serveEdge),
+		StatelessResetKey: reset,
+		Limits: edge.Limits{
+			MaxHeaderBytes:       int(l.MaxHeaderBytes),
+			StreamsPerConnection: l.StreamsPerConnection,
+			ConnectionsPerAgent:  l.Connections,
+			ConnectionsPerSource: l.ConnectionsPerSource,
+			HandshakeRate:        float64(l.HandshakesPerSecond),
+			RetryAbove:           float64(l.RetryAbove),
+			HeaderTimeout:        l.HeaderTimeout,
+			IdleTimeout:          l.IdleTimeout,
+		},
+		Logger:  a.log,
+		Metrics: a.reg,
+	})
+	return err
+}
+
+// identify names the device of a connection by its certificate; a connection
+// without one is anonymous.
+func (a *Agent) identify(cs tls.ConnectionState, _ *http.Request) (policy.Device, error) {
+	if len(cs.PeerCertificates) == 0 {
+		return policy.Device{}, nil
+	}
+	return transport.VerifyDevice(cs, a.edgeTLS.Load().Pool, a.self.TrustDomain)
+}
+
+func (a *Agent) serveEdge(w http.ResponseWriter, r *http.Request) {
+	device, _ := edge.DeviceFrom(r.Context())
+	a.handle(w, r, device)
+}

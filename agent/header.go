@@ -1,0 +1,57 @@
+package agent
+
+import (
+	"net/http"
+
+	"github.com/tidegate/tidegate/transport"
+)
+
+// Headers that mark an answer as the other region's agent's own, with its
+// reason. They are taken out of what services answer.
+const (
+	headerRefused = "Tidegate-Refused" // the request was not processed
+	headerFailed  = "Tidegate-Failed"  // it may have been
+)
+
+// onwardHeader is what the service sees: the device's headers as the edge left
+// them, what the route changes, and what the edge vouches for.
+func (x *exchange) onwardHeader() http.Header {
+	h := make(http.Header, len(x.r.Header)+6)
+	for name, values := range x.r.Header {
+		h[name] = values
+	}
+	x.decision.ApplyRequest(h)
+	route := x.decision.Route
+	h[transport.HeaderClass] = []string{route.Class.String()}
+	h[transport.HeaderRoute] = []string{route.Name}
+	h[transport.HeaderRegion] = []string{x.view.Region}
+	if id := x.message.Device.ID; id != "" {
+		h[transport.HeaderDevice] = []string{id}
+	}
+	h["Forwarded"] = []string{forwarded(x.r)}
+	return h
+}
+
+// forwarded is RFC 7239: who sent it, over what, and to which host.
+func forwarded(r *http.Request) string {
+	proto := "https"
+	if r.TLS == nil {
+		proto = "http"
+	}
+	return `for="` + r.RemoteAddr + `";proto=` + proto + `;host="` + quoted(r.Host) + `"`
+}
+
+// quoted keeps a host from ending the quoted string it stands in.
+func quoted(host string) string {
+	for i := range len(host) {
+		if c := host[i]; c == '"' || c == '\\' || c < ' ' || c > '~' {
+			return "invalid"
+		}
+	}
+	return host
+}
+
+// hopByHop are the response headers that concern one connection only (RFC 9110
+// section 7.6.1); Connection's own list is handled where it is read.
+var hopByHop = [...]string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Trailer",
+	headerRefused, headerFailed}

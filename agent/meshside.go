@@ -1,0 +1,103 @@
+package agent
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/tidegate/tidegate/agent/upstream"
+	"github.com/tidegate/tidegate/policy"
+	"github.com/tidegate/tidegate/transport"
+)
+
+// serveMesh hands a message of another region to an instance here. It never
+// sends it on: what crossed one border crosses no second, so there are no
+// loops.
+func (a *Agent) serveMesh(w http.ResponseWriter, r *http.Request) {
+	peer, _ := transport.PeerFrom(r.Context())
+	fwd, err := transport.ReadForward(r.Header)
+	if err != nil || fwd.Region != peer.Region {
+		a.metrics.served.WithLabelValues(peer.Region, reasonBadRequest).Inc()
+		writeProblem(w, problem{Status: http.StatusBadRequest, Reason: reasonBadRequest,
+			Detail: "the mesh headers are missing, malformed or speak for another region"})
+		return
+	}
+	a.active.Add(1)
+	x := &exchange{agent: a, view: a.view.Load(), w: w, r: r}
+	defer func() {
+		a.active.Add(-1)
+		a.metrics.served.WithLabelValues(peer.Region, x.outcome()).Inc()
+	}()
+	x.serveForward(fwd)
+}
+
+// serveForward tries up to two instances, the second only when the first
+// surely processed nothing.
+func (x *exchange) serveForward(fwd transport.Forward) {
+	first := x.pickFor(fwd.Target)
+	if first == nil {
+		x.failMesh(&failure{reason: reasonNoInstance, notSent: true})
+		return
+	}
+	if !x.readBody() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(x.r.Context(), fwd.Deadline)
+	defer cancel()
+	ans, failed := x.agent.callInstance(ctx, first, x.meshRequest())
+	if failed != nil && failed.notSent && x.body.replayable() {
+		if second := x.pickFor(fwd.Target, first); second != nil {
+			ans, failed = x.agent.callInstance(ctx, second, x.meshRequest())
+		}
+	}
+	if failed != nil {
+		x.failMesh(failed)
+		return
+	}
+	x.relay(ans)
+}
+
+func (x *exchange) pickFor(t policy.Target, exclude ...*policy.Instance) *policy.Instance {
+	pool := x.view.Local[t.String()]
+	if pool == nil {
+		return nil
+	}
+	return pool.Pick(rand.Uint64(), time.Now(), exclude...)
+}
+
+// failMesh tells the ingress agent what it may conclude.
+func (x *exchange) failMesh(f *failure) {
+	mark, status := headerFailed, http.StatusBadGateway
+	switch {
+	case f.notSent:
+		mark, status = headerRefused, http.StatusServiceUnavailable
+	case f.reason == reasonTimeout:
+		status = http.StatusGatewayTimeout
+	}
+	x.status, x.reason = status, f.reason
+	x.w.Header().Set(mark, f.reason)
+	writeProblem(x.w, problem{Status: status, Reason: f.reason})
+}
+
+func (x *exchange) meshRequest() *upstream.Request {
+	h := x.r.Header
+	delete(h, transport.HeaderService)
+	delete(h, transport.HeaderSubset)
+	delete(h, transport.HeaderDeadline)
+	req := &upstream.Request{
+		Method:        x.r.Method,
+		RequestURI:    x.r.URL.RequestURI(),
+		Host:          x.r.Host,
+		Header:        h,
+		Bytes:         x.body.small,
+		ContentLength: x.body.length,
+	}
+	if x.body.stream != nil {
+		req.Body = x.body.reader()
+	}
+	if len(x.r.Trailer) > 0 {
+		req.Trailer = func() http.Header { return x.r.Trailer }
+	}
+	return req
+}

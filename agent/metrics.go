@@ -1,0 +1,92 @@
+package agent
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tidegate/tidegate/policy"
+)
+
+// metrics are the agent's own series. Requests are counted through handles
+// that are bound once per (route, region, outcome), so that the hot path does
+// not look labels up.
+type metrics struct {
+	requests *prometheus.CounterVec
+	latency  *prometheus.HistogramVec
+	retries  *prometheus.CounterVec
+	inFlight prometheus.Gauge
+	served   *prometheus.CounterVec
+	policies *prometheus.CounterVec
+	policyOK prometheus.Gauge
+	views    prometheus.Counter
+	plans    *prometheus.CounterVec
+
+	bound sync.Map // boundKey → *boundSeries
+}
+
+type boundKey struct {
+	route   string
+	class   policy.Class
+	region  string
+	outcome string
+}
+
+type boundSeries struct {
+	requests prometheus.Counter
+	latency  prometheus.Observer
+}
+
+// latencyBuckets, in seconds, are fine where a local service answers and reach
+// past the default timeout.
+var latencyBuckets = []float64{.001, .0025, .005, .01, .02, .04, .08, .15, .3, .6, 1, 2, 5, 10, 30}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		requests: counters("tidegate_requests_total",
+			"Messages by route, class, region that served them, and outcome.", "route", "class", "region", "outcome"),
+		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "tidegate_request_seconds",
+			Help:    "Time from a message's headers to the end of its answer, by route, class and serving region.",
+			Buckets: latencyBuckets,
+		}, []string{"route", "class", "region"}),
+		retries: counters("tidegate_retries_total",
+			"Second and third attempts, by where they went (local, remote) and why.", "to", "reason"),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tidegate_requests_in_flight", Help: "Messages being handled now."}),
+		served: counters("tidegate_mesh_served_total",
+			"Requests served for other regions, by origin region and outcome.", "origin", "outcome"),
+		policies: counters("tidegate_policy_loads_total", "Policy loads by result.", "result"),
+		policyOK: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tidegate_policy_current", Help: "1 when the newest policy offered is the one in force, 0 when it was refused."}),
+		views: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tidegate_views_total", Help: "Views built."}),
+		plans: counters("tidegate_plan_changes_total",
+			"Changes of the first region of a target's plan.", "target"),
+	}
+	reg.MustRegister(m.requests, m.latency, m.retries, m.inFlight, m.served, m.policies, m.policyOK, m.views, m.plans)
+	return m
+}
+
+func counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+}
+
+// done counts one finished message.
+func (m *metrics) done(k boundKey, took time.Duration) {
+	s, ok := m.bound.Load(k)
+	if !ok {
+		s, _ = m.bound.LoadOrStore(k, m.bind(k))
+	}
+	series := s.(*boundSeries)
+	series.requests.Inc()
+	series.latency.Observe(took.Seconds())
+}
+
+func (m *metrics) bind(k boundKey) *boundSeries {
+	return &boundSeries{
+		requests: m.requests.WithLabelValues(k.route, k.class.String(), k.region, k.outcome),
+		latency:  m.latency.WithLabelValues(k.route, k.class.String(), k.region),
+	}
+}

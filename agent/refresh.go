@@ -1,0 +1,133 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"github.com/tidegate/tidegate/gossip"
+	"github.com/tidegate/tidegate/policy"
+	"github.com/tidegate/tidegate/transport"
+)
+
+const (
+	refreshEvery     = 250 * time.Millisecond // load goes out and ages are looked at
+	tunnelsPerRegion = 3                      // each agent keeps tunnels to that many of another region
+)
+
+// refreshLoop rebuilds the view whenever an input changes, and at least every
+// refreshEvery.
+func (a *Agent) refreshLoop(ctx context.Context) {
+	tick := time.NewTicker(refreshEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.gossip.Changed():
+		case <-a.catalog.Changed():
+		case <-a.policies.changed:
+		case <-tick.C:
+		}
+		a.refresh(time.Now())
+	}
+}
+
+// refresh swaps the view in, then lets the mesh and the gossip follow it.
+func (a *Agent) refresh(now time.Time) {
+	state := a.gossip.State()
+	before := a.view.Load()
+	view := join(inputs{
+		policy:    a.policies.current(),
+		catalog:   a.catalog.Snapshot(),
+		gossip:    state,
+		rtt:       a.rtt.update(a.measureRTT(state)),
+		instances: a.instances,
+		self:      a.meta(),
+	}, now)
+	a.view.Store(view)
+	a.metrics.views.Inc()
+	a.abandonLost(before, view)
+	a.mesh.Keep(a.tunnelEndpoints(view))
+	a.publish(view, now)
+	a.notePlans(view)
+	if before.Policy != view.Policy && view.Policy != nil {
+		a.followServices(view.Policy)
+	}
+}
+
+func (a *Agent) followServices(p *policy.Policy) {
+	names := make([]string, 0, len(p.Services()))
+	for name := range p.Services() {
+		names = append(names, name)
+	}
+	a.catalog.Watch(names)
+}
+
+// abandonLost ends what is in flight to a region that has just been found
+// down, so that it can go elsewhere at once.
+func (a *Agent) abandonLost(before, after *policy.View) {
+	for name, r := range after.Regions {
+		was := before.Regions[name]
+		if r.State == policy.RegionDown && (was == nil || was.State != policy.RegionDown) {
+			a.log.Warn("region down: its traffic goes elsewhere", "region", name)
+			a.mesh.Abandon(name)
+		}
+		if was != nil && was.State == policy.RegionDown && r.State != policy.RegionDown {
+			a.log.Info("region is back", "region", name, "state", r.State.String())
+		}
+	}
+}
+
+// tunnelEndpoints is a deterministic share of each region's agents, so that
+// tunnels spread evenly and nobody dials everybody.
+func (a *Agent) tunnelEndpoints(v *policy.View) []transport.Endpoint {
+	var all []transport.Endpoint
+	for name, region := range v.Regions {
+		for _, peer := range policy.TunnelPeers(v.Agent, region.Agents, tunnelsPerRegion) {
+			all = append(all, a.endpoint(name, peer.Name, peer.MeshAddr))
+		}
+	}
+	return all
+}
+
+func (a *Agent) endpoint(region, agent, addr string) transport.Endpoint {
+	peer := transport.Peer{TrustDomain: a.self.TrustDomain, Region: region, Agent: agent}
+	return transport.Endpoint{Peer: peer, Addr: addr}
+}
+
+// publish tells the gateways what this agent can serve.
+func (a *Agent) publish(v *policy.View, now time.Time) {
+	load := gossip.Load{Targets: make(map[string]gossip.TargetLoad, len(v.Local)), Draining: a.draining.Load()}
+	for target, pool := range v.Local {
+		l := pool.Load(now)
+		load.Targets[target] = gossip.TargetLoad{Ready: l.Ready, InFlight: l.InFlight}
+	}
+	if v.Policy != nil {
+		load.PolicyVersion = v.Policy.Version()
+	}
+	if err := a.gossip.Publish(load); err != nil {
+		a.log.Warn("load not published", "error", err)
+	}
+}
+
+// notePlans counts how often the first region of a service's plan changes:
+// what a person would call a flap when it happens twice.
+func (a *Agent) notePlans(v *policy.View) {
+	if v.Policy == nil {
+		return
+	}
+	for name, service := range v.Policy.Services() {
+		t := policy.Target{Service: name}
+		first := "none"
+		if legs := v.Plan(t, service.Failover, nil, nil).Legs; len(legs) > 0 {
+			first = legs[0].Region
+		}
+		was, known := a.firstRegion[name]
+		a.firstRegion[name] = first
+		if known && was != first {
+			a.metrics.plans.WithLabelValues(name).Inc()
+			a.planChanges.Add(1)
+			a.log.Info("plan changed", "service", name, "from", was, "to", first)
+		}
+	}
+}

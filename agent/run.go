@@ -1,0 +1,96 @@
+package agent
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+
+	"github.com/tidegate/tidegate/agent/config"
+	"github.com/tidegate/tidegate/gossip"
+)
+
+// Run is the life of an agent as a process: start, serve until ctx ends, drain
+// within the configured time, close. A value on reload loads the policy file
+// and the certificates again.
+func Run(ctx context.Context, cfg *config.Config, opts Options, reload <-chan struct{}) error {
+	a, err := New(ctx, cfg, opts)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	if err := a.Start(ctx); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-reload:
+			a.Reload()
+		case <-ctx.Done():
+			soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.DrainTimeout)
+			defer cancel()
+			if err := a.Drain(soon); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				a.log.Warn("drain", "error", err)
+			}
+			return nil
+		}
+	}
+}
+
+// Reload loads the policy file and the certificates again. What is at fault is
+// logged and stays as it was.
+func (a *Agent) Reload() {
+	a.policies.reload()
+	if err := a.reloadMesh(); err != nil {
+		a.log.Error("mesh certificate not reloaded, the old one stays", "error", err)
+	}
+	id, err := a.cfg.TLS.Edge.Load()
+	if err != nil {
+		a.log.Error("edge certificate not reloaded, the old one stays", "error", err)
+		return
+	}
+	a.edgeTLS.Store(id)
+}
+
+func (a *Agent) reloadMesh() error {
+	id, err := a.cfg.TLS.Mesh.Load()
+	if err != nil {
+		return err
+	}
+	if id.Peer != a.self {
+		return fmt.Errorf("%w: the new certificate names %s, this agent is %s", config.ErrInvalid, id.Peer, a.self)
+	}
+	if err := a.creds.Reload(id.CertPEM, id.KeyPEM, id.CAPEM); err != nil {
+		return err
+	}
+	return a.gossip.SetSigner(gossip.Signer{
+		CertDER: id.Certificate.Certificate[0],
+		Key:     id.Certificate.PrivateKey.(ed25519.PrivateKey),
+	})
+}
+
+// Addresses as opened, for logs, tests and the development mesh.
+
+// EdgeAddr is the advertised "host:port" for devices.
+func (a *Agent) EdgeAddr() string { return a.sockets.edgeAdvertise }
+
+// MeshAddr is the advertised "host:port" for peers.
+func (a *Agent) MeshAddr() string { return a.sockets.meshAdvertise }
+
+// AdminAddr is where the control API listens.
+func (a *Agent) AdminAddr() string { return a.sockets.admin.Addr().String() }
+
+// EgressAddr is where local services call the mesh; empty when it is off.
+func (a *Agent) EgressAddr() string {
+	if a.sockets.egress == nil {
+		return ""
+	}
+	return a.sockets.egress.Addr().String()
+}
+
+func (a *Agent) readyURL() string {
+	if a.sockets.ready == nil {
+		return ""
+	}
+	return "http://" + a.sockets.ready.Addr().String() + "/readyz"
+}
