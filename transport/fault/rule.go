@@ -127,7 +127,8 @@ func covers(listed, addr netip.AddrPort) bool {
 		return false
 	}
 	ip := listed.Addr()
-	return !ip.IsValid() || ip.IsUnspecified() || ip.Unmap() == addr.Addr()
+	return !ip.IsValid() || ip.IsUnspecified() || ip.Unmap() == addr.Addr() ||
+		addr.Addr().IsUnspecified() // an agent that listens on every address
 }
 
 func (r *Rule) matches(src, dst *endpoint) bool {

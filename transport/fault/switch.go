@@ -84,8 +84,8 @@ func (s *Switch) Clear() {
 func (s *Switch) Rules() []Rule {
 	now := time.Now()
 	var live []Rule
-	for i := range s.now.Load().rules {
-		if r := &s.now.Load().rules[i]; r.liveAt(now) {
+	for _, r := range s.now.Load().rules {
+		if r.liveAt(now) {
 			live = append(live, r.clone())
 		}
 	}
