@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -172,4 +173,20 @@ func (a *Agent) Policy() admin.PolicyAnswer { return a.policies.answer() }
 // ApplyPolicy writes a policy to every datacenter.
 func (a *Agent) ApplyPolicy(ctx context.Context, in admin.PolicyApply) (admin.PolicyApplied, error) {
 	return a.policies.apply(ctx, in)
+}
+
+// Missing says what keeps this agent from using n other regions at once;
+// empty when it can.
+func (a *Agent) Missing(n int) string {
+	v := a.view.Load()
+	usable := 0
+	for name, r := range v.Regions {
+		if r.State == policy.RegionAlive && a.pickTunnel(name, "") != nil {
+			usable++
+		}
+	}
+	if usable < n {
+		return fmt.Sprintf("reaches %d of %d other regions", usable, n)
+	}
+	return ""
 }

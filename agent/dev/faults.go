@@ -1,0 +1,124 @@
+package dev
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/tidegate/tidegate/transport/fault"
+)
+
+// Cut loses everything that leaves or enters a region's agents, gossip and
+// devices included, and everything between them: the region sinks.
+func (m *Mesh) Cut(region string) error {
+	r, err := m.Region(region)
+	if err != nil {
+		return err
+	}
+	return m.Faults.Add(fault.Rule{ID: "cut " + region, From: fault.Party{Addrs: m.addrs(r.Agents...)}, Drop: 1})
+}
+
+// Heal ends a Cut.
+func (m *Mesh) Heal(region string) { m.Faults.Remove("cut " + region) }
+
+// Delay adds latency between two regions, each way; 0 ends it.
+func (m *Mesh) Delay(from, to string, d time.Duration) error {
+	id := "delay " + from + " " + to
+	if d == 0 {
+		m.Faults.Remove(id)
+		return nil
+	}
+	return m.Faults.Add(fault.Rule{ID: id, From: fault.Party{Regions: []string{from}}, To: fault.Party{Regions: []string{to}}, Delay: d})
+}
+
+// Crash ends an agent without a word: its packets are lost before it stops.
+func (m *Mesh) Crash(name string) error {
+	_, a, err := m.find(name)
+	if err != nil {
+		return err
+	}
+	if a.Agent == nil {
+		return nil
+	}
+	rule := fault.Rule{ID: "crash " + name, From: fault.Party{Addrs: m.addrs(a)}, Drop: 1}
+	if err := m.Faults.Add(rule); err != nil {
+		return err
+	}
+	err = a.Close()
+	a.Agent = nil
+	return err
+}
+
+// Restart brings a crashed agent back at its addresses.
+func (m *Mesh) Restart(ctx context.Context, name string) error {
+	r, a, err := m.find(name)
+	if err != nil {
+		return err
+	}
+	m.Faults.Remove("crash " + name)
+	if a.Agent != nil {
+		return nil
+	}
+	return m.startAgent(ctx, r, a)
+}
+
+// FailService makes every instance of a service in a region fail, or work.
+func (m *Mesh) FailService(region, service string, on bool) error {
+	return m.each(region, service, func(i *Instance) { i.Fail(on) })
+}
+
+// SlowService sets how long a service's instances in a region take.
+func (m *Mesh) SlowService(region, service string, d time.Duration) error {
+	return m.each(region, service, func(i *Instance) { i.SetLatency(d) })
+}
+
+func (m *Mesh) each(region, service string, do func(*Instance)) error {
+	r, err := m.Region(region)
+	if err != nil {
+		return err
+	}
+	found := false
+	for _, i := range r.Instances {
+		if i.Service == service {
+			do(i)
+			found = true
+		}
+	}
+	if !found {
+		return fmt.Errorf("%w: region %s has no service %q", ErrConfig, region, service)
+	}
+	return nil
+}
+
+// Region finds a region by name.
+func (m *Mesh) Region(name string) (*Region, error) {
+	for _, r := range m.Regions {
+		if r.Name == name {
+			return r, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: no region %q", ErrConfig, name)
+}
+
+func (m *Mesh) find(name string) (*Region, *Agent, error) {
+	for _, r := range m.Regions {
+		for _, a := range r.Agents {
+			if a.Name == name {
+				return r, a, nil
+			}
+		}
+	}
+	return nil, nil, fmt.Errorf("%w: no agent %q", ErrConfig, name)
+}
+
+func (m *Mesh) addrs(agents ...*Agent) []netip.AddrPort {
+	ip := netip.MustParseAddr(m.cfg.Bind)
+	var all []netip.AddrPort
+	for _, a := range agents {
+		for _, port := range []int{a.ports.edge, a.ports.mesh, a.ports.lan, a.ports.wan} {
+			all = append(all, netip.AddrPortFrom(ip, uint16(port)))
+		}
+	}
+	return all
+}

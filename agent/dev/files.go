@@ -1,0 +1,229 @@
+package dev
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"text/template"
+	"time"
+
+	"github.com/tidegate/tidegate/transport"
+)
+
+const (
+	trustDomain = "dev.tidegate"
+	validity    = 7 * 24 * time.Hour
+)
+
+func (m *Mesh) makeSecrets() (err error) {
+	if m.authority, err = transport.NewAuthority("tidegate dev", trustDomain, validity); err != nil {
+		return err
+	}
+	var key [32]byte
+	var token [16]byte
+	_, _ = rand.Read(key[:]) // never fails (crypto/rand)
+	_, _ = rand.Read(token[:])
+	m.key, m.token = base64.StdEncoding.EncodeToString(key[:]), hex.EncodeToString(token[:])
+	if err := os.WriteFile(m.CAFile(), m.authority.CertPEM(), 0o644); err != nil {
+		return fmt.Errorf("dev mesh: %w", err)
+	}
+	return os.WriteFile(m.PolicyFile(), m.cfg.Policy, 0o644)
+}
+
+// CAFile is the certificate to trust, PEM.
+func (m *Mesh) CAFile() string { return filepath.Join(m.Dir, "ca.pem") }
+
+// PolicyFile is the policy all agents follow; edit it while they run.
+func (m *Mesh) PolicyFile() string { return filepath.Join(m.Dir, "policy.hcl") }
+
+// Token opens the control API of every agent.
+func (m *Mesh) Token() string { return m.token }
+
+// Authority issues certificates that the mesh's edges accept.
+func (m *Mesh) Authority() *transport.Authority { return m.authority }
+
+// ports of one agent.
+type ports struct{ edge, mesh, lan, wan, admin, egress int }
+
+// freePorts asks the system for numbers that are free on UDP and TCP.
+func freePorts(bind string) (p ports, err error) {
+	for _, port := range []*int{&p.edge, &p.mesh, &p.lan, &p.wan, &p.admin, &p.egress} {
+		if *port, err = freePort(bind); err != nil {
+			return p, fmt.Errorf("dev mesh: find a free port on %s: %w", bind, err)
+		}
+	}
+	return p, nil
+}
+
+func freePort(bind string) (int, error) {
+	for range 20 {
+		udp, err := net.ListenPacket("udp", net.JoinHostPort(bind, "0"))
+		if err != nil {
+			return 0, err
+		}
+		port := udp.LocalAddr().(*net.UDPAddr).Port
+		tcp, err := net.Listen("tcp", net.JoinHostPort(bind, fmt.Sprint(port)))
+		_ = udp.Close()
+		if err == nil {
+			return port, tcp.Close()
+		}
+	}
+	return 0, fmt.Errorf("no number is free on both UDP and TCP")
+}
+
+var agentTemplate = template.Must(template.New("agent").Parse(`
+name     = "{{.Agent}}"
+region   = "{{.Region}}"
+group    = "{{.Group}}"
+data_dir = "data"
+drain_timeout = "5s"
+
+log {
+  access {
+    sample = 0
+  }
+}
+
+listeners {
+  edge {
+    addr = "{{.Bind}}:{{.Ports.Edge}}"
+  }
+  mesh {
+    addr = "{{.Bind}}:{{.Ports.Mesh}}"
+  }
+  lan {
+    addr = "{{.Bind}}:{{.Ports.LAN}}"
+  }
+  wan {
+    addr = "{{.Bind}}:{{.Ports.WAN}}"
+  }
+  admin {
+    addr  = "{{.Bind}}:{{.Ports.Admin}}"
+    token = "{{.Token}}"
+    hosts = ["{{.Bind}}"]
+  }
+  egress {
+    addr  = "{{.Bind}}:{{.Ports.Egress}}"
+    token = "{{.Token}}"
+  }
+}
+
+tls {
+  mesh {
+    cert = "mesh.pem"
+    key  = "mesh.key"
+    ca   = "../ca.pem"
+  }
+  edge {
+    cert        = "edge.pem"
+    key         = "edge.key"
+    client_ca   = "../ca.pem"
+    client_auth = "optional"
+  }
+}
+
+gossip {
+  keys           = ["{{.Key}}"]
+  timing         = "fast"
+  retry_join     = [{{range .LAN}}"{{.}}", {{end}}]
+  retry_join_wan = [{{range .WAN}}"{{.}}", {{end}}]
+}
+
+policy {
+  file = "../policy.hcl"
+}
+
+catalog {
+  static {
+{{- range $service, $instances := .Services}}
+    service "{{$service}}" {
+{{- range $instances}}
+      instance {
+        id      = "{{.ID}}"
+        address = "{{.Addr}}"
+        tags    = ["{{.Tag}}"]
+      }
+{{- end}}
+      check {
+        path      = "/health"
+        interval  = "1s"
+        healthy   = 1
+        unhealthy = 2
+      }
+    }
+{{- end}}
+  }
+}
+`))
+
+type agentFile struct {
+	Agent, Region, Group, Bind, Token, Key string
+	Ports                                  struct{ Edge, Mesh, LAN, WAN, Admin, Egress int }
+	LAN, WAN                               []string
+	Services                               map[string][]instanceFile
+}
+
+type instanceFile struct{ ID, Addr, Tag string }
+
+// writeAgent writes what an agent's operator would: certificates, keys and a
+// configuration.
+func (m *Mesh) writeAgent(r *Region, a *Agent) (configPath string, err error) {
+	if err := os.MkdirAll(a.Dir, 0o700); err != nil {
+		return "", fmt.Errorf("dev mesh: %w", err)
+	}
+	mesh, err := m.authority.IssueMesh(r.Name, a.Name, validity)
+	if err != nil {
+		return "", err
+	}
+	edge, err := m.authority.IssueEdge([]string{"localhost", m.cfg.Bind}, validity)
+	if err != nil {
+		return "", err
+	}
+	var text bytes.Buffer
+	if err := agentTemplate.Execute(&text, m.agentFile(r, a)); err != nil {
+		return "", err
+	}
+	files := map[string][]byte{
+		"mesh.pem": mesh.CertPEM, "mesh.key": mesh.KeyPEM,
+		"edge.pem": edge.CertPEM, "edge.key": edge.KeyPEM,
+		"agent.hcl": text.Bytes(),
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(a.Dir, name), content, 0o600); err != nil {
+			return "", fmt.Errorf("dev mesh: %w", err)
+		}
+	}
+	return filepath.Join(a.Dir, "agent.hcl"), nil
+}
+
+func (m *Mesh) agentFile(r *Region, a *Agent) agentFile {
+	f := agentFile{Agent: a.Name, Region: r.Name, Group: r.Group, Bind: m.cfg.Bind, Token: m.token, Key: m.key,
+		Services: map[string][]instanceFile{}}
+	p := a.ports
+	f.Ports.Edge, f.Ports.Mesh, f.Ports.LAN, f.Ports.WAN, f.Ports.Admin, f.Ports.Egress = p.edge, p.mesh, p.lan, p.wan, p.admin, p.egress
+	for _, other := range m.Regions {
+		for _, peer := range other.Agents {
+			if other == r && peer != a {
+				f.LAN = append(f.LAN, m.addr(peer.ports.lan))
+			}
+			if other != r {
+				f.WAN = append(f.WAN, m.addr(peer.ports.wan))
+			}
+		}
+	}
+	for n, i := range r.Instances {
+		tag := "stable"
+		if n%instancesPerService == instancesPerService-1 {
+			tag = "canary"
+		}
+		f.Services[i.Service] = append(f.Services[i.Service], instanceFile{ID: i.Name, Addr: i.Addr(), Tag: tag})
+	}
+	return f
+}
+
+func (m *Mesh) addr(port int) string { return net.JoinHostPort(m.cfg.Bind, fmt.Sprint(port)) }

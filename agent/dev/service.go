@@ -1,0 +1,115 @@
+package dev
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// Instance is a sample service's instance: it answers after Latency, serves at
+// most Capacity requests at a time, and can be made to fail.
+type Instance struct {
+	Service, Region, Name string
+
+	listener net.Listener
+	server   *http.Server
+	slots    chan struct{}
+	latency  atomic.Int64 // nanoseconds
+	failing  atomic.Bool
+	served   atomic.Int64
+	cancel   context.CancelFunc
+}
+
+func startInstance(bind, service, region, name string, latency time.Duration, capacity int) (*Instance, error) {
+	l, err := net.Listen("tcp", net.JoinHostPort(bind, "0"))
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	i := &Instance{Service: service, Region: region, Name: name, listener: l, slots: make(chan struct{}, capacity), cancel: cancel}
+	i.latency.Store(int64(latency))
+	mux := http.NewServeMux()
+	mux.HandleFunc("/health", i.health)
+	mux.HandleFunc("/", i.serve)
+	i.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second,
+		BaseContext: func(net.Listener) context.Context { return ctx }}
+	go func() { _ = i.server.Serve(l) }()
+	return i, nil
+}
+
+// Addr is where the instance listens.
+func (i *Instance) Addr() string { return i.listener.Addr().String() }
+
+// Fail makes health checks and requests fail, or work again.
+func (i *Instance) Fail(on bool) { i.failing.Store(on) }
+
+// SetLatency changes how long an answer takes.
+func (i *Instance) SetLatency(d time.Duration) { i.latency.Store(int64(d)) }
+
+// Served counts the requests answered with 200.
+func (i *Instance) Served() int64 { return i.served.Load() }
+
+func (i *Instance) close() {
+	i.cancel()
+	_ = i.server.Close()
+}
+
+func (i *Instance) health(w http.ResponseWriter, _ *http.Request) {
+	if i.failing.Load() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+}
+
+func (i *Instance) serve(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("X-Served-By", i.Region+"/"+i.Name)
+	switch {
+	case i.failing.Load():
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	case !i.occupy(r.Context()):
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	i.served.Add(1)
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"service": i.Service, "region": i.Region, "instance": i.Name,
+		"method": r.Method, "path": r.URL.RequestURI(), "body_bytes": len(body),
+		"class": r.Header.Get("Tidegate-Class"), "device": r.Header.Get("Tidegate-Device"),
+		"came_through": r.Header.Get("Tidegate-Region"),
+	})
+}
+
+// occupy takes a slot for the latency; it waits for one as long as an answer
+// takes, then says that the instance is full.
+func (i *Instance) occupy(ctx context.Context) bool {
+	latency := time.Duration(i.latency.Load())
+	full := time.NewTimer(latency + 10*time.Millisecond)
+	defer full.Stop()
+	select {
+	case i.slots <- struct{}{}:
+	case <-full.C:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+	defer func() { <-i.slots }()
+	work := time.NewTimer(latency)
+	defer work.Stop()
+	select {
+	case <-work.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
