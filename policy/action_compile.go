@@ -14,7 +14,7 @@ var (
 )
 
 func (c *routeCompiler) compileForwards(r *Route, blocks hcl.Blocks) {
-	sum := 0
+	sum, before := 0, len(c.found.list)
 	for _, hb := range blocks {
 		b := openBlock(hb.Body, hb.DefRange, forwardShape, c.found)
 		target, service, ok := c.compileTarget(b)
@@ -29,7 +29,7 @@ func (c *routeCompiler) compileForwards(r *Route, blocks hcl.Blocks) {
 		r.Forward = append(r.Forward, Forward{target, weight})
 		r.services = append(r.services, service)
 	}
-	if sum != 100 {
+	if sum != 100 && len(c.found.list) == before {
 		c.found.add(blocks[0].DefRange, "make them sum to 100", "the weights of route %q sum to %d, not 100", r.Name, sum)
 	}
 }
@@ -95,9 +95,9 @@ func rewriteFix(pattern pathPattern) string {
 func compileEdits(b *block, set, remove string, pattern pathPattern) headerEdits {
 	var edits headerEdits
 	for _, i := range b.list(remove) {
-		name, err := editableHeader(i.value)
+		name, fix, err := editableHeader(i.value)
 		if err != nil {
-			b.found.add(i.at, "", "%s: %v", remove, err)
+			b.found.add(i.at, fix, "%s: %v", remove, err)
 			continue
 		}
 		edits.remove = append(edits.remove, name)
@@ -109,12 +109,9 @@ func compileEdits(b *block, set, remove string, pattern pathPattern) headerEdits
 }
 
 func appendHeaderSet(sets []headerSet, b *block, key string, i item, pattern pathPattern) []headerSet {
-	name, err := editableHeader(i.key)
-	if err == nil {
-		err = checkHeaderValue(i.value)
-	}
+	name, fix, err := settableHeader(i.key, i.value)
 	if err != nil {
-		b.found.add(i.at, "", "%s: %v", key, err)
+		b.found.add(i.at, fix, "%s: %v", key, err)
 		return sets
 	}
 	if slices.ContainsFunc(sets, func(h headerSet) bool { return h.name == name }) {
@@ -142,15 +139,20 @@ func compileRespond(hb *hcl.Block, found *findings) *Respond {
 		b.fail("body", "leave it out", "an answer of status %d has none", r.Status)
 	}
 	for _, i := range b.pairs("headers") {
-		name, err := editableHeader(i.key)
-		if err == nil {
-			err = checkHeaderValue(i.value)
-		}
-		if _, twice := r.Headers[name]; twice || err != nil {
-			b.found.add(i.at, "", "headers: %q is there twice or may not be set: %v", i.key, err)
-			continue
-		}
-		r.Headers[name] = i.value
+		r.setHeader(b, i)
 	}
 	return r
+}
+
+func (r *Respond) setHeader(b *block, i item) {
+	name, fix, err := settableHeader(i.key, i.value)
+	if err != nil {
+		b.found.add(i.at, fix, "headers: %v", err)
+		return
+	}
+	if _, twice := r.Headers[name]; twice {
+		b.found.add(i.at, "remove one", "headers: %s is there twice", name)
+		return
+	}
+	r.Headers[name] = i.value
 }

@@ -83,7 +83,7 @@ func (b *block) one(name string) *hcl.Block {
 	return first
 }
 
-// text returns a string, "" where the key is absent or wrong.
+// text returns a string, "" where the key is absent or its value reported.
 func (b *block) text(key string) string {
 	if !b.has(key) {
 		return ""
@@ -111,8 +111,13 @@ func (b *block) stringOf(key string, expr hcl.Expression) (string, bool) {
 }
 
 func kindOf(v cty.Value) string {
-	if v.IsNull() {
+	switch {
+	case v.IsNull():
 		return "null"
+	case v.Type().IsTupleType():
+		return "list"
+	case v.Type().IsObjectType():
+		return "map"
 	}
 	return v.Type().FriendlyName()
 }
@@ -129,10 +134,18 @@ func (b *block) number(key string, least, most, otherwise int) int {
 	}
 	n, err := wholeNumber(v)
 	if err != nil || n < int64(least) || n > int64(most) {
-		b.fail(key, "", "want a whole number from %d to %d", least, most)
+		b.fail(key, fmt.Sprintf("write a whole number from %d to %d, without quotes", least, most),
+			"bad number: %s", showNumber(v))
 		return otherwise
 	}
 	return int(n)
+}
+
+func showNumber(v cty.Value) string {
+	if v.IsNull() || v.Type() != cty.Number {
+		return kindOf(v)
+	}
+	return v.AsBigFloat().Text('g', 12)
 }
 
 func wholeNumber(v cty.Value) (int64, error) {

@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// headerFix says how a header is written.
+const headerFix = "write a name of letters, digits and '-', and a value on one line"
+
 // parseHeaderName returns the canonical form of a header's name.
 func parseHeaderName(s string) (string, error) {
 	if s == "" || strings.IndexFunc(s, func(r rune) bool { return !isTokenRune(r) }) >= 0 {
@@ -50,14 +53,22 @@ func checkHeaderValue(s string) error {
 	return nil
 }
 
-// editableHeader checks a header that a policy sets or removes.
-func editableHeader(s string) (string, error) {
-	name, err := parseHeaderName(s)
-	if err != nil {
-		return "", err
+// editableHeader checks a header that a policy sets or removes, and says what
+// to do about one that it may not.
+func editableHeader(s string) (name, fix string, err error) {
+	if name, err = parseHeaderName(s); err != nil {
+		return "", headerFix, err
 	}
 	if reason := reservedHeader(name); reason != "" {
-		return "", fmt.Errorf("%s may not be changed: %s", name, reason)
+		return "", "remove it", fmt.Errorf("%s may not be changed: %s", name, reason)
 	}
-	return name, nil
+	return name, "", nil
+}
+
+// settableHeader checks a header and its value.
+func settableHeader(s, value string) (name, fix string, err error) {
+	if name, fix, err = editableHeader(s); err != nil {
+		return "", fix, err
+	}
+	return name, headerFix, checkHeaderValue(value)
 }

@@ -15,7 +15,7 @@ func parseHostPattern(s string) (string, error) {
 	}
 	name := strings.TrimPrefix(s, "*.")
 	if !validHostName(name) {
-		return "", fmt.Errorf("bad host %q: write a name without port, such as \"api.example.com\" or \"*.example.com\"", s)
+		return "", fmt.Errorf("bad host %q", s)
 	}
 	return s, nil
 }

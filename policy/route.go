@@ -58,18 +58,6 @@ type Retry struct {
 	Idempotent Idempotence
 }
 
-// Allows tells whether a request of this method may be sent again although the
-// first try may have been processed.
-func (r Retry) Allows(method string) bool {
-	switch r.Idempotent {
-	case IdempotentAlways:
-		return true
-	case IdempotentNever:
-		return false
-	}
-	return idempotentMethod(method)
-}
-
 // Idempotence says whether requests of a route may be processed twice.
 type Idempotence uint8
 

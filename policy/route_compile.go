@@ -52,10 +52,10 @@ func (c *routeCompiler) compile(hb *hcl.Block) *Route {
 }
 
 func compileClass(b *block) Class {
-	if !b.has("class") {
+	name := b.text("class")
+	if name == "" {
 		return Normal
 	}
-	name := b.text("class")
 	for _, class := range Classes() {
 		if name == class.String() {
 			return class
@@ -77,7 +77,7 @@ func (c *routeCompiler) compileMatch(r *Route, outer *block) {
 	if host := b.text("host"); host != "" {
 		var err error
 		if r.Match.Host, err = parseHostPattern(host); err != nil {
-			b.fail("host", "", "%v", err)
+			b.fail("host", `write a name without port, such as "api.example.com" or "*.example.com"`, "%v", err)
 		}
 	}
 	r.Match.Path = b.text("path")
@@ -111,13 +111,13 @@ func compileHeaderMatches(b *block) []HeaderMatch {
 		name, err := parseHeaderName(i.key)
 		switch {
 		case err != nil:
-			b.found.add(i.at, "", "headers: %v", err)
+			b.found.add(i.at, headerFix, "headers: %v", err)
 		case name == "Host":
 			b.found.add(i.at, "use host = \"...\" in the match block", "headers: the host is not matched as a header")
 		case slices.ContainsFunc(matches, func(h HeaderMatch) bool { return h.Name == name }):
 			b.found.add(i.at, "remove one", "headers: %s is there twice", name)
 		case checkHeaderValue(i.value) != nil:
-			b.found.add(i.at, "", "headers: %v", checkHeaderValue(i.value))
+			b.found.add(i.at, headerFix, "headers: %v", checkHeaderValue(i.value))
 		case i.value == "*":
 			matches = append(matches, HeaderMatch{Name: name, Any: true})
 		default:
@@ -129,7 +129,7 @@ func compileHeaderMatches(b *block) []HeaderMatch {
 
 func (c *routeCompiler) compileWhen(r *Route, b *block) {
 	if r.Match.When == "" {
-		if r.Match.PayloadLimit > 0 {
+		if b.has("payload_limit") && !b.has("when") {
 			b.fail("payload_limit", "remove it, or add a when that looks at payload", "has no effect without a when")
 		}
 		return
@@ -142,7 +142,7 @@ func (c *routeCompiler) compileWhen(r *Route, b *block) {
 		}
 		c.env = env
 	}
-	when, problems := compileCondition(c.env, r.Match.When, r.pattern, r.Match.PayloadLimit)
+	when, problems := compileCondition(c.env, r.Match.When, r.pattern, b.has("payload_limit"), r.Match.PayloadLimit)
 	for _, p := range problems {
 		c.found.add(conditionPlace(b, p), p.fix, "when: %s", p.problem)
 	}
@@ -205,7 +205,7 @@ func (c *routeCompiler) compileForwarding(r *Route, b *block) {
 		}
 	}
 	if b.has("sticky") {
-		if by := b.text("sticky"); by != "device" {
+		if by := b.text("sticky"); by != "device" && by != "" {
 			b.fail("sticky", `use "device", or leave it out to split at random`, "unknown value %q", by)
 		}
 		r.Sticky = true

@@ -55,13 +55,14 @@ type conditionProblem struct {
 }
 
 // compileCondition type-checks and plans an expression for a route whose path
-// has the given captures.
-func compileCondition(env *cel.Env, src string, pattern pathPattern, payload int) (*condition, []conditionProblem) {
+// has the given captures. limited tells that the route gives a payload_limit,
+// of payload bytes.
+func compileCondition(env *cel.Env, src string, pattern pathPattern, limited bool, payload int) (*condition, []conditionProblem) {
 	ast, issues := env.Compile(src)
 	if issues.Err() != nil {
 		return nil, issueProblems(issues)
 	}
-	problems := checkNames(ast, pattern, payload > 0)
+	problems := checkNames(ast, pattern, limited)
 	if ast.OutputType() != cel.BoolType {
 		problems = append(problems, conditionProblem{
 			problem: fmt.Sprintf("the expression is of type %s, not bool", ast.OutputType()),
@@ -85,12 +86,20 @@ func issueProblems(issues *cel.Issues) []conditionProblem {
 			break
 		}
 		p := conditionProblem{line: e.Location.Line(), column: e.Location.Column() + 1, problem: e.Message}
-		if strings.Contains(e.Message, "undeclared reference") {
-			p.fix = celVariables
-		}
+		p.fix = conditionFix(e.Message)
 		problems = append(problems, p)
 	}
 	return problems
+}
+
+func conditionFix(message string) string {
+	switch {
+	case strings.Contains(message, "undeclared reference"):
+		return celVariables
+	case strings.Contains(message, "no matching overload"):
+		return "both sides must be of one type: device, captures and headers hold strings"
+	}
+	return "write CEL, such as device.tenant == 'a' && request.path.startsWith('/v1/')"
 }
 
 // nameCheck looks for names that type-check but can never be there.

@@ -1,0 +1,5 @@
+service "a" {}
+
+route "r" {
+  class = "high"
+}

@@ -1,0 +1,7 @@
+service "a" {
+  failover     = "none"
+  beyond_group = true
+}
+service "b" {
+  beyond_group = "yes"
+}

@@ -1,0 +1,8 @@
+service "a" {}
+
+route "r" {
+  class = "urgent"
+  forward {
+    service = "a"
+  }
+}

@@ -1,0 +1,8 @@
+service "a" {}
+
+route "r" {
+  forward {
+    service = "a"
+    subset  = "canary"
+  }
+}

@@ -1,0 +1,7 @@
+service "a" {}
+
+route "r" {
+  forward {
+    service = "b"
+  }
+}

@@ -1,0 +1,3 @@
+service "a" {
+  timeout = env("TIMEOUT")
+}

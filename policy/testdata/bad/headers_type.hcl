@@ -1,0 +1,10 @@
+service "a" {}
+
+route "r" {
+  match {
+    headers = ["X-Kind"]
+  }
+  forward {
+    service = "a"
+  }
+}

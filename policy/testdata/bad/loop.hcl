@@ -1,0 +1,8 @@
+service "a" {}
+
+route "r" {
+  regions = [for x in ["a"] : x]
+  forward {
+    service = "a"
+  }
+}

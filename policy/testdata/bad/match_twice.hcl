@@ -1,0 +1,9 @@
+service "a" {}
+
+route "r" {
+  match {}
+  match {}
+  forward {
+    service = "a"
+  }
+}

@@ -1,0 +1,10 @@
+service "a" {}
+
+route "r" {
+  match {
+    methods = ["GET", "get", "P OST"]
+  }
+  forward {
+    service = "a"
+  }
+}

@@ -1,0 +1,12 @@
+service "a" {}
+
+route "r" {
+  class = null
+  forward {
+    service = "a"
+    weight  = null
+  }
+  retry {
+    idempotent = null
+  }
+}

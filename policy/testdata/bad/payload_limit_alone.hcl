@@ -1,0 +1,10 @@
+service "a" {}
+
+route "r" {
+  match {
+    payload_limit = "1KiB"
+  }
+  forward {
+    service = "a"
+  }
+}

@@ -1,0 +1,12 @@
+service "a" {}
+
+route "r" {
+  forward {
+    service = "a"
+  }
+  retry {
+    attempts   = 4
+    idempotent = "always"
+  }
+  retry {}
+}

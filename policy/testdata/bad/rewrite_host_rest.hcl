@@ -1,0 +1,13 @@
+service "a" {}
+
+route "r" {
+  match {
+    path = "/{id}/{rest...}"
+  }
+  forward {
+    service = "a"
+  }
+  rewrite {
+    host = "{rest}.example.com"
+  }
+}

@@ -1,0 +1,13 @@
+service "a" {}
+
+route "r" {
+  match {
+    path = "/a"
+  }
+  forward {
+    service = "a"
+  }
+  rewrite {
+    path = "/{id}"
+  }
+}

@@ -1,0 +1,6 @@
+service "a" {}
+route "all alarms" {
+  forward {
+    service = "a"
+  }
+}

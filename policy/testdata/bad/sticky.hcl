@@ -1,0 +1,8 @@
+service "a" {}
+
+route "r" {
+  sticky = "cookie"
+  forward {
+    service = "a"
+  }
+}

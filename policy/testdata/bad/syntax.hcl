@@ -1,0 +1,4 @@
+service "a" {
+  timeout = "2s"
+
+route "r" {

@@ -1,0 +1,10 @@
+service "a" {}
+
+route "r" {
+  match {
+    path = "/${id}"
+  }
+  forward {
+    service = "a"
+  }
+}

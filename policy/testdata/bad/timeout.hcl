@@ -1,0 +1,8 @@
+service "a" {}
+
+route "r" {
+  timeout = "soon"
+  forward {
+    service = "a"
+  }
+}

@@ -1,0 +1,3 @@
+service "a" {
+  timeuot = "2s"
+}

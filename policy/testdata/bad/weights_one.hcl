@@ -1,0 +1,9 @@
+service "a" {}
+service "b" {}
+
+route "r" {
+  forward {
+    service = "a"
+    weight  = 10
+  }
+}

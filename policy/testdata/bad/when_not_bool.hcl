@@ -1,0 +1,10 @@
+service "a" {}
+
+route "r" {
+  match {
+    when = "device.tenant"
+  }
+  forward {
+    service = "a"
+  }
+}

@@ -1,0 +1,10 @@
+service "a" {}
+
+route "r" {
+  match {
+    when = "request.metod == 'GET'"
+  }
+  forward {
+    service = "a"
+  }
+}
