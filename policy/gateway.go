@@ -45,10 +45,10 @@ func rendezvous(key string, names []string, n int) []string {
 func clampCount(n, available int) int { return max(0, min(n, available)) }
 
 func compareWeight(key, a, b string) int {
-	return cmp.Or(cmp.Compare(weight(key, b), weight(key, a)), cmp.Compare(a, b))
+	return cmp.Or(cmp.Compare(rendezvousWeight(key, b), rendezvousWeight(key, a)), cmp.Compare(a, b))
 }
 
-func weight(key, name string) uint64 {
+func rendezvousWeight(key, name string) uint64 {
 	return scramble(hashString(hashString(hashSeed, key)*hashPrime, name))
 }
 

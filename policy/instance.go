@@ -127,7 +127,7 @@ func (i *Instance) describe(now time.Time) string {
 type health struct {
 	service  *serviceHealth
 	inFlight atomic.Int64
-	latency  latency
+	latency  latencyAverage
 	window   atomic.Uint64 // see count
 	failures atomic.Uint32 // in a row
 	backAt   atomic.Int64  // ns since service.epoch: end of the newest ejection or illness; 0: never

@@ -12,9 +12,9 @@ const (
 	latencyCeiling = time.Minute
 )
 
-// latency is a moving average in nanoseconds weighted by time. Both halves of
+// latencyAverage is a moving average in nanoseconds weighted by time. Both halves of
 // one word: the average as float32, and when it was updated.
-type latency struct{ word atomic.Uint64 }
+type latencyAverage struct{ word atomic.Uint64 }
 
 // stamp is in milliseconds and wraps after 49 days.
 type stamp uint32
@@ -25,16 +25,16 @@ func (s stamp) until(at int64) time.Duration {
 	return max(0, time.Duration(int32(stampOf(at)-s))*time.Millisecond)
 }
 
-func (l *latency) load() (average float32, updated stamp) {
+func (l *latencyAverage) load() (average float32, updated stamp) {
 	word := l.word.Load()
 	return math.Float32frombits(uint32(word >> 32)), stamp(word)
 }
 
-func (l *latency) reset() { l.word.Store(0) }
+func (l *latencyAverage) reset() { l.word.Store(0) }
 
 // learn adds a sample. A failure counts as twice the average at least, so that
 // an instance that fails fast does not look like the fastest.
-func (l *latency) learn(at int64, took time.Duration, ok bool) {
+func (l *latencyAverage) learn(at int64, took time.Duration, ok bool) {
 	for {
 		old := l.word.Load()
 		average, updated := l.load()

@@ -17,7 +17,7 @@ func (r *Region) fault(target string, now time.Time) string {
 	case r.Reported.IsZero():
 		return "the region has sent no report yet"
 	case now.Sub(r.Reported) > ReportExpiry:
-		return fmt.Sprintf("its report is %s old: it counts for %s", now.Sub(r.Reported).Round(time.Second), ReportExpiry)
+		return fmt.Sprintf("its report is %s old: it counts for %s", now.Sub(r.Reported).Round(100*time.Millisecond), ReportExpiry)
 	case r.Ready[target].Ready <= 0:
 		return "it reports no ready instance of " + target
 	case len(r.Agents) == 0:

@@ -48,9 +48,9 @@ func (w *waterfall) local() (distrusted bool) {
 	case pool == nil || len(pool.Instances) == 0:
 		w.trace.Pass(stageRegion, v.Region, "no instance of "+w.target+" is known here")
 	case len(pool.ready) == 0 && len(pool.distrusted) == 0:
-		w.tracef(v.Region, "none of its %d instances of %s is ready", len(pool.Instances), w.target)
+		w.tracef(v.Region, "none of its instances of %s is ready (%d known)", w.target, len(pool.Instances))
 	case len(pool.ready) == 0:
-		w.tracef(v.Region, "its %d instances of %s have left the catalog: only when nothing else is left", len(pool.distrusted), w.target)
+		w.tracef(v.Region, "its instances of %s have left the catalog (%d remembered): only when nothing else is left", w.target, len(pool.distrusted))
 		return true
 	case v.Draining:
 		w.trace.Pass(stageRegion, v.Region, "the region drains: only when no other can serve")
@@ -68,9 +68,9 @@ func (w *waterfall) nearest(beyondGroup bool) {
 	for _, r := range w.view.byDistance() {
 		switch {
 		case r.Group == w.view.Group:
-			w.remote(r, "nearest in the group")
+			w.remote(r, "in the group")
 		case beyondGroup:
-			w.remote(r, "nearest beyond the group")
+			w.remote(r, "beyond the group")
 		default:
 			w.tracef(r.Name, "in group %q, and the service stays in group %q (beyond_group = false)", r.Group, w.view.Group)
 		}

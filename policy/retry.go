@@ -6,11 +6,11 @@ import (
 )
 
 const (
-	token              = 1000 // a retry, in the thousandths that deposits are counted in
-	inRegionDeposit    = token * 10 / 100
-	crossRegionDeposit = token * 2 / 100
-	inRegionMost       = 100 * token
-	crossRegionMost    = 50 * token
+	wholeRetry         = 1000 // a retry, in the thousandths that deposits are counted in
+	inRegionDeposit    = wholeRetry * 10 / 100
+	crossRegionDeposit = wholeRetry * 2 / 100
+	inRegionMost       = 100 * wholeRetry
+	crossRegionMost    = 50 * wholeRetry
 	floorEvery         = 10 * time.Second // a bucket that holds less than one retry gains one in this time
 )
 
@@ -39,7 +39,7 @@ func NewRetryBudget(now time.Time) *RetryBudget {
 	b := new(RetryBudget)
 	for c := range b.classes {
 		for _, bucket := range []*retryBucket{&b.classes[c].inRegion, &b.classes[c].crossRegion} {
-			bucket.tokens.Store(token)
+			bucket.tokens.Store(wholeRetry)
 			bucket.floorAt.Store(now.UnixNano())
 		}
 	}
@@ -80,10 +80,10 @@ func (b *retryBucket) deposit(amount, most int64) {
 func (b *retryBucket) take() bool {
 	for {
 		held := b.tokens.Load()
-		if held < token {
+		if held < wholeRetry {
 			return false
 		}
-		if b.tokens.CompareAndSwap(held, held-token) {
+		if b.tokens.CompareAndSwap(held, held-wholeRetry) {
 			return true
 		}
 	}
@@ -92,11 +92,11 @@ func (b *retryBucket) take() bool {
 // payFloor pays what a bucket gains by time alone. Whole thousandths only, so
 // that calling it often loses nothing.
 func (b *retryBucket) payFloor(now time.Time) {
-	const perThousandth = int64(floorEvery) / token
+	const perThousandth = int64(floorEvery) / wholeRetry
 	paid := b.floorAt.Load()
 	gain := (now.UnixNano() - paid) / perThousandth
 	if gain <= 0 || !b.floorAt.CompareAndSwap(paid, paid+gain*perThousandth) {
 		return
 	}
-	b.deposit(min(gain, token), token)
+	b.deposit(min(gain, wholeRetry), wholeRetry)
 }
