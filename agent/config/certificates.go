@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tidegate/tidegate/transport"
@@ -105,8 +107,23 @@ func (l *loader) checkTLS() {
 	l.checkEdgeTLS(l.config.TLS.Edge)
 }
 
+// Denies says whether Deny names the peer or its region.
+func (m MeshTLS) Denies(p transport.Peer) bool {
+	return slices.Contains(m.Deny, p.Region) || slices.Contains(m.Deny, p.Region+"/"+p.Agent)
+}
+
+func (l *loader) checkDeny(key string, deny []string) {
+	for _, entry := range deny {
+		region, agent, both := strings.Cut(entry, "/")
+		if !namePattern.MatchString(region) || both && !namePattern.MatchString(agent) {
+			l.fault(key, "%q is neither REGION nor REGION/AGENT", entry)
+		}
+	}
+}
+
 func (l *loader) checkMeshTLS(m *MeshTLS) {
 	const key = "tls.mesh"
+	l.checkDeny(key+".deny", m.Deny)
 	if !l.required(key, map[string]string{"cert": m.Cert, "key": m.Key, "ca": m.CA}) {
 		return
 	}
@@ -122,8 +139,8 @@ func (l *loader) checkMeshTLS(m *MeshTLS) {
 		m.TrustDomain = id.Peer.TrustDomain
 	}
 	want := transport.Peer{TrustDomain: m.TrustDomain, Region: l.config.Region, Agent: l.config.Name}
-	if id.Peer != want {
-		l.fault(key+".cert", "%s is for %s, the agent is %s", m.Cert, id.Peer, want)
+	if named := namePattern.MatchString(want.Region) && namePattern.MatchString(want.Agent); named && id.Peer != want {
+		l.fault(key+".cert", "%s is for %s, this agent is %s", m.Cert, id.Peer, want)
 	}
 	l.dates(key+".cert", m.Cert, id)
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tidegate/tidegate/agent/catalog"
 )
 
 const (
@@ -136,6 +138,10 @@ func (l *loader) checkSources() {
 		l.fault("catalog", "has both consul and static: keep one")
 	case c.Catalog.Consul != nil:
 		l.checkConsul(c.Catalog.Consul)
+	default:
+		if _, err := catalog.NewStatic(*c.Catalog.Static, catalog.Options{}); err != nil {
+			l.fault("catalog.static", "%s", strings.TrimPrefix(err.Error(), "invalid: catalog static: "))
+		}
 	}
 	switch p := c.Policy; {
 	case p.File == "" && p.ConsulKV == "":
@@ -184,13 +190,14 @@ func (l *loader) checkLimits() {
 	const key, million = "limits.", 1_000_000
 	m := l.config.Limits
 	l.within(key+"max_header_bytes", int64(m.MaxHeaderBytes), 1<<10, 1<<20)
+	l.within(key+"max_header_fields", int64(m.MaxHeaderFields), 10, 1000)
 	l.within(key+"streams_per_connection", int64(m.StreamsPerConnection), 1, 10_000)
 	l.within(key+"connections", int64(m.Connections), 1, 10*million)
 	l.within(key+"connections_per_source", int64(m.ConnectionsPerSource), 1, 10*million)
 	l.within(key+"handshakes_per_second", int64(m.HandshakesPerSecond), 1, million)
 	l.within(key+"retry_above", int64(m.RetryAbove), 0, million)
-	l.between(key+"handshake_timeout", m.HandshakeTimeout, time.Second, time.Minute)
 	l.between(key+"header_timeout", m.HeaderTimeout, time.Second, 5*time.Minute)
+	l.between(key+"body_timeout", m.BodyTimeout, time.Second, 10*time.Minute)
 	l.between(key+"idle_timeout", m.IdleTimeout, 5*time.Second, time.Hour)
 	l.within(key+"mesh_connections", int64(m.MeshConnections), 16, million)
 	l.within(key+"mesh_streams", int64(m.MeshStreams), 1, million)

@@ -31,16 +31,17 @@ func (l *loader) hcl(diags hcl.Diagnostics) { l.faults = append(l.faults, fromHC
 // fault reports what is wrong with a key, at the place that set it or, when
 // nothing did, at the nearest block around it.
 func (l *loader) fault(key, format string, args ...any) {
-	message := key + ": " + fmt.Sprintf(format, args...)
+	message := fmt.Sprintf(format, args...)
 	from, found := l.origins[key]
 	for parent := key; !found && parent != ""; {
 		parent = parentOf(parent)
 		from, found = l.origins[parent]
 	}
+	label := key
 	if from.label != "" {
-		message = from.label + ": " + message
+		label = from.label
 	}
-	l.faults = append(l.faults, at(from.place, message))
+	l.faults = append(l.faults, at(from.place, label+": "+message))
 }
 
 func (l *loader) body(body hcl.Body, into reflect.Value, prefix string) {

@@ -27,13 +27,14 @@ func Defaults() *Config {
 func DefaultLimits() Limits {
 	return Limits{
 		MaxHeaderBytes:       16 << 10,
+		MaxHeaderFields:      100,
 		StreamsPerConnection: 32,
 		Connections:          20000,
 		ConnectionsPerSource: 4096,
 		HandshakesPerSecond:  1000,
-		RetryAbove:           256,
-		HandshakeTimeout:     10 * time.Second,
+		RetryAbove:           200,
 		HeaderTimeout:        10 * time.Second,
+		BodyTimeout:          30 * time.Second,
 		IdleTimeout:          90 * time.Second,
 		MeshStreams:          10000,
 		MeshConnections:      4096,

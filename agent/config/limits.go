@@ -9,6 +9,9 @@ type Limits struct {
 	// MaxHeaderBytes is the largest header section of a device request.
 	// Default 16KiB, range 1KiB–1MiB.
 	MaxHeaderBytes Size `hcl:"max_header_bytes"`
+	// MaxHeaderFields is how many header fields a device request may have.
+	// Default 100, range 10–1000.
+	MaxHeaderFields int `hcl:"max_header_fields"`
 	// StreamsPerConnection is how many requests a device may have open at once
 	// on one connection. Default 32, range 1–10000.
 	StreamsPerConnection int `hcl:"streams_per_connection"`
@@ -19,19 +22,19 @@ type Limits struct {
 	// Default 4096, range 1–10000000.
 	ConnectionsPerSource int `hcl:"connections_per_source"`
 	// HandshakesPerSecond is how many TLS handshakes the agent starts for
-	// devices; more wait for the next second or are dropped. Default 1000, range
+	// devices in a second; those above are refused. Default 1000, range
 	// 1–1000000.
 	HandshakesPerSecond int `hcl:"handshakes_per_second"`
-	// RetryAbove is the number of unfinished handshakes from which on a QUIC
+	// RetryAbove is the number of handshakes in a second from which on a QUIC
 	// client must prove its address first (a Retry packet, one more round
-	// trip). Default 256, range 0–1000000; 0: always.
+	// trip). Default 200, range 0–1000000; 0: always.
 	RetryAbove int `hcl:"retry_above"`
-	// HandshakeTimeout ends a handshake that does not finish. Default 10s, range
-	// 1s–1m.
-	HandshakeTimeout time.Duration `hcl:"handshake_timeout"`
 	// HeaderTimeout ends a request whose header does not arrive. Default 10s,
 	// range 1s–5m.
 	HeaderTimeout time.Duration `hcl:"header_timeout"`
+	// BodyTimeout ends a request whose body makes no progress for so long.
+	// Default 30s, range 1s–10m.
+	BodyTimeout time.Duration `hcl:"body_timeout"`
 	// IdleTimeout closes a connection without traffic. Default 90s, range
 	// 5s–1h; keep it above the devices' keep-alive.
 	IdleTimeout time.Duration `hcl:"idle_timeout"`

@@ -1,0 +1,6 @@
+# without: listeners.admin.token
+listeners {
+  admin {
+    token = "hunter2"
+  }
+}

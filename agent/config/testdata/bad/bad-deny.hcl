@@ -1,0 +1,5 @@
+tls {
+  mesh {
+    deny = ["eu-1/a1/x"]
+  }
+}

@@ -1,0 +1,2 @@
+# without: region
+region = "eu/1"

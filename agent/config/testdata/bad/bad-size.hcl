@@ -1,0 +1,3 @@
+limits {
+  max_header_bytes = "16kb"
+}

@@ -1,0 +1,5 @@
+tls {
+  mesh {
+    trust_domain = "other.example"
+  }
+}

@@ -1,0 +1,5 @@
+# without: catalog
+catalog {
+  consul {}
+  static {}
+}

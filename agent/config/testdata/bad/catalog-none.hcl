@@ -1,0 +1,3 @@
+# without: catalog
+catalog {
+}

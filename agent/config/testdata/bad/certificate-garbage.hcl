@@ -1,0 +1,6 @@
+# without: tls.edge.cert
+tls {
+  edge {
+    cert = "garbage.pem"
+  }
+}

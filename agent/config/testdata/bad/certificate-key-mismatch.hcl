@@ -1,0 +1,6 @@
+# without: tls.edge.key
+tls {
+  edge {
+    key = "other.key"
+  }
+}

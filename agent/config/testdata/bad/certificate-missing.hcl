@@ -1,0 +1,6 @@
+# without: tls.mesh.cert
+tls {
+  mesh {
+    cert = "nowhere.pem"
+  }
+}

@@ -1,0 +1,6 @@
+# without: tls.mesh.ca
+tls {
+  mesh {
+    ca = "stranger.pem"
+  }
+}

@@ -1,0 +1,7 @@
+# without: tls.mesh.cert tls.mesh.key
+tls {
+  mesh {
+    cert = "device.pem"
+    key  = "device.key"
+  }
+}

@@ -1,0 +1,5 @@
+tls {
+  edge {
+    client_auth = "maybe"
+  }
+}

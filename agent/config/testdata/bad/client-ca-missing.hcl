@@ -1,0 +1,6 @@
+# without: tls.edge.client_ca
+tls {
+  edge {
+    client_auth = "optional"
+  }
+}

@@ -1,0 +1,3 @@
+gossip {
+  insecure = true
+}

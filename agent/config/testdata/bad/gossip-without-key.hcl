@@ -1,0 +1,4 @@
+# without: gossip.keys
+gossip {
+  timing = "default"
+}

@@ -1,0 +1,2 @@
+# without: region
+group = "eu"

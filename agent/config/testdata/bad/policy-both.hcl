@@ -1,0 +1,3 @@
+policy {
+  consul_kv = "tidegate/policy"
+}

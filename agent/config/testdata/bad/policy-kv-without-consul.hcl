@@ -1,0 +1,4 @@
+# without: policy.file
+policy {
+  consul_kv = "tidegate/policy"
+}

@@ -1,0 +1,4 @@
+# without: policy.file
+policy {
+  file = "nowhere.hcl"
+}

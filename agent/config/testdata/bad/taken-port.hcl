@@ -1,0 +1,5 @@
+listeners {
+  mesh {
+    addr = "127.0.0.1:7443"
+  }
+}

@@ -1,0 +1,5 @@
+listeners {
+  edge {
+    adr = ":7443"
+  }
+}

@@ -1,0 +1,5 @@
+listeners {
+  mesh {
+    tcp = "yes"
+  }
+}

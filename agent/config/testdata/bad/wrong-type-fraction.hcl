@@ -1,0 +1,3 @@
+limits {
+  connections = 1.5
+}

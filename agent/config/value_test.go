@@ -1,0 +1,109 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestSizesAreBinaryAndWhole(t *testing.T) {
+	for text, want := range map[string]Size{"0": 0, "512": 512, "1B": 1, "16KiB": 16384, "2 MiB": 2 << 20, "1GiB": 1 << 30} {
+		if got, err := ParseSize(text); err != nil || got != want {
+			t.Errorf("ParseSize(%q) = %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "KiB", "-1", "1.5KiB", "16kb", "1TB", "9223372036854775807KiB"} {
+		if got, err := ParseSize(text); !errors.Is(err, ErrInvalid) {
+			t.Errorf("ParseSize(%q) = %d, %v, want ErrInvalid", text, got, err)
+		}
+	}
+	for _, text := range []string{"512B", "16KiB", "3MiB", "1GiB", "0B"} {
+		if size, err := ParseSize(text); err != nil || size.String() != text {
+			t.Errorf("%q comes back as %q, %v", text, size, err)
+		}
+	}
+}
+
+func TestAdvertisedAddressIsOneOthersCanReach(t *testing.T) {
+	machine := func(addrs ...string) func() []netip.Addr {
+		var out []netip.Addr
+		for _, a := range addrs {
+			out = append(out, netip.MustParseAddr(a))
+		}
+		return func() []netip.Addr { return out }
+	}
+	for _, c := range []struct {
+		addr, explicit string
+		machine        []string
+		want           string
+	}{
+		{":7444", "203.0.113.5:9", nil, "203.0.113.5:9"},
+		{"192.0.2.7:7444", "", nil, "192.0.2.7:7444"},
+		{":7444", "", []string{"127.0.0.1", "203.0.113.1", "10.0.0.5", "10.0.0.6"}, "10.0.0.5:7444"},
+		{"0.0.0.0:7444", "", []string{"127.0.0.1", "203.0.113.1"}, "203.0.113.1:7444"},
+		{"[::]:7444", "", []string{"::1", "fe80::1", "2001:db8::1"}, "[2001:db8::1]:7444"},
+	} {
+		if got, err := advertise(c.addr, c.explicit, machine(c.machine...)); err != nil || got != c.want {
+			t.Errorf("advertise(%q, %q, %v) = %q, %v, want %q", c.addr, c.explicit, c.machine, got, err, c.want)
+		}
+	}
+	if _, err := advertise(":7444", "", machine("127.0.0.1", "::1", "169.254.1.1")); !errors.Is(err, ErrNoAddress) {
+		t.Errorf("got %v, want ErrNoAddress", err)
+	}
+}
+
+func TestPlainHTTPBeyondThisMachineIsAWarning(t *testing.T) {
+	values := place(t)
+	values["listeners.egress.addr"] = "0.0.0.0:7080"
+	values["listeners.egress.token"] = "0123456789abcdef"
+	got, err := load(t, "", values, noEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Warnings) != 1 || got.Warnings[0] != "listeners.egress.addr: 0.0.0.0:7080 speaks plain HTTP beyond this machine" {
+		t.Errorf("warnings = %q", got.Warnings)
+	}
+}
+
+func TestCertificateOutOfItsDatesIsAWarning(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct {
+		from, to time.Time
+		want     string
+	}{
+		{now.Add(-time.Hour), now.Add(time.Hour), ""},
+		{now.Add(-48 * time.Hour), now.Add(-time.Hour), "expired on"},
+		{now.Add(time.Hour), now.Add(2 * time.Hour), "not valid before"},
+	} {
+		l := newLoader(noEnv)
+		leaf := &x509.Certificate{NotBefore: c.from, NotAfter: c.to}
+		l.dates("tls.edge.cert", "edge.pem", &Identity{Certificate: tls.Certificate{Leaf: leaf}})
+		if got := strings.Join(l.config.Warnings, "\n"); (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
+			t.Errorf("from %v to %v: %q, want %q", c.from, c.to, got, c.want)
+		}
+	}
+}
+
+func TestDenyNamesARegionOrOneAgent(t *testing.T) {
+	values := place(t)
+	got, err := load(t, "", values, noEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := got.TLS.Mesh.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for entry, want := range map[string]bool{"eu-1": true, "eu-1/a1": true, "eu-1/a2": false, "eu": false} {
+		if got := (MeshTLS{Deny: []string{entry}}).Denies(id.Peer); got != want {
+			t.Errorf("deny %q: %v, want %v", entry, got, want)
+		}
+	}
+	if ring := got.Gossip.Keyring(); len(ring) != 1 || len(ring[0]) != 32 {
+		t.Errorf("keyring = %v, want one key of 32 bytes", ring)
+	}
+}
