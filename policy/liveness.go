@@ -47,9 +47,9 @@ type Change struct {
 // hears none of the watched peers for Silence (plus the excess of the round-trip
 // time, see RTT) and either another gateway of the own region says the same, or
 // none has said anything for Confirm. It comes back when this gateway has heard
-// it for Return without a gap of Silence, or when for as long every other
-// gateway that speaks says that it hears it: a half-deaf gateway must not hold
-// a region down. Down stays down when its peers are no longer watched; Forget
+// it for Return without a gap of Silence, or when, for as long, every other
+// gateway that speaks has held it up: a half-deaf gateway must not hold a
+// region down. Down stays down when its peers are no longer watched; Forget
 // ends that.
 //
 // Times are those of the caller and must not run backwards by much. Safe for
@@ -137,7 +137,7 @@ func (l *Liveness) Tick(now time.Time, fellows []string) []Change {
 	for _, name := range slices.Sorted(maps.Keys(l.regions)) {
 		r := l.regions[name]
 		if state, reason := r.tick(&l.cfg, fellows, now); state != r.state {
-			r.enter(state)
+			r.enter(state, &l.cfg, now)
 			changes = append(changes, Change{Region: name, State: state, Reason: reason})
 		}
 	}

@@ -97,7 +97,7 @@ func (r *pulse) tick(cfg *LivenessConfig, fellows []string, now time.Time) (Regi
 			return RegionDown, "silent, no other gateway speaks"
 		}
 	case RegionDown:
-		if !r.silent && !r.since.IsZero() && now.Sub(r.since) >= cfg.Return {
+		if now.Sub(r.heardAt) < cfg.Silence && !r.since.IsZero() && r.heardAt.Sub(r.since) >= cfg.Return {
 			return RegionAlive, "heard again without a gap"
 		}
 		if !r.othersEar.IsZero() && now.Sub(r.othersEar) >= cfg.Return {
@@ -107,19 +107,18 @@ func (r *pulse) tick(cfg *LivenessConfig, fellows []string, now time.Time) (Regi
 	return r.state, ""
 }
 
-func (r *pulse) enter(state RegionState) {
+func (r *pulse) enter(state RegionState, cfg *LivenessConfig, now time.Time) {
 	r.state = state
+	r.silent = r.isSilent(cfg, now)
 	if state == RegionDown {
 		r.since, r.othersEar = time.Time{}, time.Time{}
 	}
 }
 
-// isSilent: grace counts as hearing, but not of a region that is down.
+// isSilent: what is held down is called silent until it is back for good, so
+// that two gateways cannot talk each other out of a verdict.
 func (r *pulse) isSilent(cfg *LivenessConfig, now time.Time) bool {
-	if r.state == RegionDown {
-		return now.Sub(r.heardAt) >= cfg.Silence
-	}
-	return now.Sub(later(r.heardAt, r.graceAt)) > cfg.Silence+r.excess()
+	return r.state == RegionDown || now.Sub(later(r.heardAt, r.graceAt)) > cfg.Silence+r.excess()
 }
 
 // tally counts the fellows whose opinion is fresh, and forgets old opinions.
