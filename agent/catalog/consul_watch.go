@@ -18,13 +18,42 @@ func (c *Consul) watch(ctx context.Context, service string) {
 		if err := checkServiceName(service); err != nil {
 			return nil, err
 		}
-		// Not only passing ones: critical must be told from gone.
-		entries, meta, err := c.client.Health().Service(service, "", false, q)
+		entries, meta, err := c.list(service, q)
 		if err == nil && ctx.Err() == nil {
 			c.answered(service, entries, meta.ResultsFilteredByACLs)
 		}
 		return meta, err
 	}, func(err error) { c.failed(service, err) })
+}
+
+// list asks for all instances, not only passing ones: critical must be told
+// from gone. A blocking query may be served from a stream, which drops what the
+// token may not read without saying so; so an answer that takes an instance
+// away is asked for once more without blocking, where Consul says it.
+func (c *Consul) list(service string, q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
+	entries, meta, err := c.client.Health().Service(service, "", false, q)
+	if err != nil || meta.ResultsFilteredByACLs || q.WaitIndex == 0 || !c.takesAway(service, entries) {
+		return entries, meta, err
+	}
+	plain := *q
+	plain.WaitIndex = 0
+	return c.client.Health().Service(service, "", false, &plain)
+}
+
+// takesAway says whether a trusted instance is not among entries.
+func (c *Consul) takesAway(service string, entries []*api.ServiceEntry) bool {
+	listed := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		if i, ok := instanceOf(service, e); ok {
+			listed[i.ID] = true
+		}
+	}
+	for _, i := range c.Snapshot().Services[service] {
+		if i.Status != Distrusted && !listed[i.ID] {
+			return true
+		}
+	}
+	return false
 }
 
 // checkServiceName refuses names that would change the path of the query.
