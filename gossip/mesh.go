@@ -8,7 +8,65 @@
 // would let any agent speak for any region. See docs/gossip.md for the frames.
 package gossip
 
-import "time"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+	"golang.org/x/time/rate"
+)
+
+const certificateAnswers = 100 // a second
+
+// Mesh is one agent's part in the mesh. All methods are safe for concurrent
+// use.
+type Mesh struct {
+	cfg     Config
+	life    uint64 // tells this run of the agent from earlier ones
+	keyring *memberlist.Keyring
+	keyMu   sync.Mutex // one change of the keyring at a time
+	answers *rate.Limiter
+	metrics *meshMetrics
+
+	signer atomic.Pointer[signer]
+	meta   atomic.Pointer[Meta]
+	load   atomic.Pointer[Load]
+	state  atomic.Pointer[State]
+
+	changed     chan struct{} // a new State
+	wake        chan struct{} // something is due
+	joinNow     chan struct{} // an address is new
+	roleChanged chan struct{} // wanWanted
+	metaChanged chan struct{}
+
+	inbox     chan arrival
+	inboxSize atomic.Int64 // bytes
+	courier   *courier
+
+	lan       *pool // set by Start
+	wan       atomic.Pointer[pool]
+	wanWanted atomic.Bool
+	wanMu     sync.Mutex // guards opening and closing of the WAN pool, and the two below
+	wanPort   int
+	wanEnded  bool
+	left      atomic.Bool
+	lanBook   *addressBook
+	wanBook   *addressBook
+
+	mu   sync.Mutex // guards book
+	book book
+
+	lifecycle sync.Mutex // guards what follows
+	started   time.Time
+	stop      context.CancelFunc
+	closed    bool
+	workers   sync.WaitGroup
+}
 
 // New checks the configuration; nothing is bound before Start. Errors are of
 // kind ErrConfig.
@@ -16,68 +74,278 @@ func New(cfg Config) (*Mesh, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Mesh{cfg: cfg}, nil
+	m := &Mesh{
+		cfg: cfg, life: rand.Uint64(),
+		answers: rate.NewLimiter(certificateAnswers, certificateAnswers),
+		metrics: newMeshMetrics(cfg.Name),
+		changed: make(chan struct{}, 1), wake: make(chan struct{}, 1), joinNow: make(chan struct{}, 1),
+		roleChanged: make(chan struct{}, 1), metaChanged: make(chan struct{}, 1),
+		inbox:   make(chan arrival, inboxFrames),
+		lanBook: newAddressBook(), wanBook: newAddressBook(),
+		book: newBook(&cfg),
+	}
+	m.courier = newCourier(m.sendParcel)
+	m.meta.Store(&cfg.Meta)
+	m.load.Store(&Load{})
+	m.state.Store(&State{})
+	if err := m.SetSigner(cfg.Signer); err != nil {
+		return nil, err
+	}
+	if len(cfg.Keyring) > 0 {
+		ring, err := memberlist.NewKeyring(cfg.Keyring[1:], cfg.Keyring[0])
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		}
+		m.keyring = ring
+	}
+	return m, nil
 }
 
-// Mesh is one agent's part in the mesh. All methods are safe for concurrent
-// use.
-type Mesh struct {
-	cfg Config
+// Start binds the LAN pool and starts the mesh; the WAN pool is bound when this
+// agent becomes a gateway. On an error nothing is left running. A mesh starts
+// once.
+func (m *Mesh) Start() error {
+	m.lifecycle.Lock()
+	defer m.lifecycle.Unlock()
+	if m.closed || m.stop != nil {
+		return fmt.Errorf("%w: start: %w", ErrClosed, errRunning)
+	}
+	if err := m.metrics.register(m.cfg.Metrics, newStateCollector(m)); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	lan, err := m.openPool(m.lanSetup())
+	if err != nil {
+		m.metrics.unregister()
+		return fmt.Errorf("start gossip: %w", err)
+	}
+	m.mu.Lock()
+	m.lan, m.started = lan, time.Now()
+	m.mu.Unlock()
+	ctx, stop := context.WithCancel(context.Background())
+	m.stop = stop
+	for _, worker := range []func(context.Context){m.run, m.rejoin, m.keepWAN, m.courier.run, m.announce} {
+		m.workers.Go(func() { worker(ctx) })
+	}
+	return nil
 }
 
-// Start binds the LAN pool and starts the mesh.
-func (m *Mesh) Start() error { return nil }
+// Close stops everything the mesh started and waits for it. Others take this
+// agent for dead after a while unless Leave was called before. It may be called
+// more than once, and before Start.
+func (m *Mesh) Close() error {
+	m.lifecycle.Lock()
+	defer m.lifecycle.Unlock()
+	if m.closed {
+		return nil
+	}
+	m.closed = true
+	if m.stop == nil {
+		return nil
+	}
+	m.stop()
+	err := errors.Join(m.lan.close(), m.endWAN()) // ends streams that workers wait for
+	m.workers.Wait()
+	m.metrics.unregister()
+	return err
+}
 
-// Close stops everything the mesh started and waits for it. Others find this
-// agent dead unless Leave was called before.
-func (m *Mesh) Close() error { return nil }
+// Leave tells both pools that this agent goes, so that its roles pass on at
+// once. It waits until a member heard of it, at most for the timeout in each
+// pool; Close should follow.
+func (m *Mesh) Leave(timeout time.Duration) error {
+	m.lifecycle.Lock()
+	defer m.lifecycle.Unlock()
+	if m.closed || m.stop == nil {
+		return fmt.Errorf("%w: leave", ErrClosed)
+	}
+	m.left.Store(true)
+	var err error
+	if wan := m.wan.Load(); wan != nil {
+		err = wan.leave(timeout)
+	}
+	return errors.Join(err, m.lan.leave(timeout))
+}
 
-// Leave tells both pools that this agent goes.
-func (m *Mesh) Leave(timeout time.Duration) error { return nil }
+// Join remembers addresses ("host:port"; names are resolved at each attempt) of
+// agents of this region and of gateways, or agents that may become gateways, of
+// all regions. Those without a live member are tried for ever, from
+// Timing.RejoinMin to Timing.RejoinMax apart.
+func (m *Mesh) Join(lan, wan []string) {
+	now := time.Now()
+	m.lanBook.configure(lan, now)
+	m.wanBook.configure(wan, now)
+	signal(m.joinNow)
+}
 
-// Join remembers addresses ("host:port", names are resolved at each attempt)
-// of agents of this region and of gateways of others, and tries them for ever.
-func (m *Mesh) Join(lan, wan []string) {}
+// Publish replaces this agent's load, which goes to the gateways at the next
+// Timing.Load. A change of Draining is announced to all members as well.
+// Errors are of kind ErrFrame and change nothing.
+func (m *Mesh) Publish(load Load) error {
+	if err := load.check(); err != nil {
+		return err
+	}
+	before := m.load.Swap(&load)
+	if before.Draining != load.Draining {
+		signal(m.metaChanged)
+	}
+	return nil
+}
 
-// Publish replaces this agent's load.
-func (m *Mesh) Publish(load Load) error { return nil }
+// SetMeta replaces what others are told of this agent. Its name, region and
+// group stay. Errors are of kind ErrConfig and change nothing.
+func (m *Mesh) SetMeta(meta Meta) error {
+	meta.Name, meta.Region, meta.Group = m.cfg.Name, m.cfg.Region, m.cfg.Group
+	if err := meta.check(); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	m.meta.Store(&meta)
+	signal(m.metaChanged)
+	return nil
+}
 
-// SetMeta replaces what others are told of this agent.
-func (m *Mesh) SetMeta(meta Meta) error { return nil }
-
-// SetSigner replaces the certificate and key.
-func (m *Mesh) SetSigner(s Signer) error { return nil }
+// SetSigner replaces the certificate and key, for renewal without a restart.
+// Errors are of kind ErrConfig and change nothing.
+func (m *Mesh) SetSigner(s Signer) error {
+	own, err := m.cfg.newSigner(s)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, err := m.book.certs.learn(own.id, own.der, time.Now()); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	m.signer.Store(own)
+	return nil
+}
 
 // State returns the newest snapshot, never nil.
-func (m *Mesh) State() *State { return &State{} }
+func (m *Mesh) State() *State { return m.state.Load() }
 
-// Changed is signalled after each new State.
-func (m *Mesh) Changed() <-chan struct{} { return nil }
+// Changed is signalled after each new State. It holds one signal: a reader
+// that was busy finds one, however many states passed.
+func (m *Mesh) Changed() <-chan struct{} { return m.changed }
 
-// Vector returns this region's newest signed vector, nil when none.
-func (m *Mesh) Vector() (Version, []byte) { return Version{}, nil }
+// Vector returns this region's newest signed vector, to be served on probe
+// connections; nil when there is none. The frame must not be changed.
+func (m *Mesh) Vector() (Version, []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.book.regions[m.cfg.Region]
+	if r == nil || r.vector == nil {
+		return Version{}, nil
+	}
+	return r.vector.Version, r.vectorFrame
+}
 
-// Offer hands over a vector frame learned from a probe.
-func (m *Mesh) Offer(frame []byte) error { return nil }
+// Offer hands over a vector frame that a probe brought. It is verified, adopted
+// when newer, and sent to the region's agents. Errors are of kind ErrFrame,
+// ErrForged or ErrStale; hearing the held version again is no error.
+func (m *Mesh) Offer(frame []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.lan == nil {
+		return fmt.Errorf("%w: offer", ErrClosed)
+	}
+	e, err := openEnvelope(frame)
+	if err == nil && e.kind != kindVector {
+		err = refuse(dropMalformed, ErrFrame, "a %s was offered, only vectors are taken", e.kind)
+	}
+	if err != nil {
+		m.metrics.drop(reasonOf(err))
+		return err
+	}
+	if err := m.receive(arrival{frame: append([]byte(nil), frame...)}, time.Now()); err != nil {
+		return err
+	}
+	m.publishState()
+	m.poke()
+	return nil
+}
 
-// Declare says which regions this gateway holds down.
-func (m *Mesh) Declare(down []string) {}
+// Declare says which regions this gateway holds down: to every member of the
+// LAN pool at once when that changes, and again every Timing.Verdict. It is
+// ignored while this agent is no gateway.
+func (m *Mesh) Declare(down []string) { m.claim(&m.book.declared, down) }
 
-// Opine says which regions are silent to this gateway.
-func (m *Mesh) Opine(silent []string) {}
+// Opine says which regions are silent to this gateway, to its fellows, every
+// Timing.Opinion. It is ignored while this agent is no gateway.
+func (m *Mesh) Opine(silent []string) { m.claim(&m.book.opined, silent) }
 
-// AddKey installs a gossip key for decryption.
-func (m *Mesh) AddKey(key []byte) error { return nil }
-
-// UseKey makes an installed key the one that encrypts.
-func (m *Mesh) UseKey(key []byte) error { return nil }
-
-// RemoveKey forgets a key that is not in use.
-func (m *Mesh) RemoveKey(key []byte) error { return nil }
+func (m *Mesh) claim(c *ownClaim, regions []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.book.role.gateway {
+		return
+	}
+	c.set(regions, time.Now())
+	if c.due {
+		m.poke()
+	}
+}
 
 // LANAddr is the address the LAN pool advertises; empty before Start.
-func (m *Mesh) LANAddr() string { return "" }
+func (m *Mesh) LANAddr() string {
+	m.lifecycle.Lock()
+	defer m.lifecycle.Unlock()
+	if m.lan == nil {
+		return ""
+	}
+	return m.lan.addr()
+}
 
 // WANAddr is the address the WAN pool advertises; empty unless this agent is a
 // gateway.
-func (m *Mesh) WANAddr() string { return "" }
+func (m *Mesh) WANAddr() string {
+	if wan := m.wan.Load(); wan != nil {
+		return wan.addr()
+	}
+	return ""
+}
+
+// encodedMeta is what memberlist gossips of this agent.
+func (m *Mesh) encodedMeta() []byte {
+	meta := *m.meta.Load()
+	meta.Draining = meta.Draining || m.load.Load().Draining
+	return meta.encode(m.life)
+}
+
+// announce gossips changes of the metadata.
+func (m *Mesh) announce(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.metaChanged:
+		}
+		for _, p := range []*pool{m.lan, m.wan.Load()} {
+			if p == nil {
+				continue
+			}
+			if err := p.list.UpdateNode(m.cfg.Timing.LAN.StreamTimeout); err != nil {
+				m.cfg.Logger.Debug("metadata goes out with the next gossip", "pool", p.name, "error", err)
+			}
+		}
+	}
+}
+
+// bundle is what a state exchange carries beside the members: every region's
+// newest digest with its certificate. A region whose agents all restarted
+// learns its last term from it.
+func (m *Mesh) bundle() []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	frames := make([][]byte, 0, len(m.book.regions))
+	for _, r := range m.book.regions {
+		if r.digest == nil {
+			continue
+		}
+		e, err := openEnvelope(r.digestFrame)
+		if err != nil {
+			continue
+		}
+		e.cert = m.certificateDER(e.key)
+		frames = append(frames, e.encode())
+	}
+	return joinBundle(frames)
+}

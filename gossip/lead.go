@@ -1,0 +1,168 @@
+package gossip
+
+import (
+	"slices"
+	"time"
+)
+
+// lead is this agent's part in speaking for the region.
+type lead struct {
+	first      bool      // of the gateways that are heard
+	firstSince time.Time // of first
+	other      time.Time // a report of the region by another, or by an earlier life of this agent, arrived
+	leading    bool
+	version    Version
+
+	summed     time.Time
+	digestSent time.Time
+	digest     Digest // last sent, without its version
+	vectorSent time.Time
+	vector     []byte // last sent, encoded without its version
+}
+
+// heardLead notes a report of the own region that this agent did not just
+// make. It was newer than what is held: whoever leads yields to it.
+func (m *Mesh) heardLead(from string, now time.Time) {
+	l := &m.book.lead
+	l.other = now
+	if l.leading {
+		m.cfg.Logger.Info("another agent speaks for the region, this one stops", "other", from, "term", l.version.Term)
+		m.stopLeading()
+	}
+}
+
+func (m *Mesh) stopLeading() {
+	m.book.lead.leading = false
+	m.book.dirty = true
+}
+
+// silent says whether a fellow gateway was not heard for LeadSilence. Every
+// agent's load arrives four times as often; memberlist alone would take several
+// seconds to notice. This agent's own stalls do not count against others.
+func (m *Mesh) silent(agent string, now time.Time) bool {
+	b := &m.book
+	since := b.heard[agent]
+	if peer := b.lan[agent]; peer != nil && peer.since.After(since) {
+		since = peer.since
+	}
+	for _, t := range []time.Time{b.stalled, b.role.firstKSince} {
+		if t.After(since) {
+			since = t
+		}
+	}
+	return now.Sub(since) > m.cfg.Timing.LeadSilence
+}
+
+// firstHeard is the first gateway that is not silent.
+func (m *Mesh) firstHeard(now time.Time) string {
+	for _, name := range m.book.gateways {
+		if name == m.cfg.Name || !m.silent(name, now) {
+			return name
+		}
+	}
+	return ""
+}
+
+// takeLead decides whether this agent speaks for the region: the first gateway
+// heard, after LeadSilence without a report of another, with the highest term
+// seen plus one.
+func (m *Mesh) takeLead(now time.Time) {
+	l := &m.book.lead
+	first := m.book.role.gateway && m.firstHeard(now) == m.cfg.Name
+	if first != l.first {
+		l.first, l.firstSince = first, now
+	}
+	if !first {
+		if l.leading {
+			m.cfg.Logger.Info("no longer lead of the region", "term", l.version.Term)
+			m.stopLeading()
+		}
+		return
+	}
+	if l.leading || now.Sub(l.firstSince) < m.leadPatience() || now.Sub(l.other) < m.cfg.Timing.LeadSilence {
+		return
+	}
+	var newest Version
+	if r := m.book.regions[m.cfg.Region]; r != nil {
+		newest = r.newest()
+	}
+	*l = lead{first: true, firstSince: l.firstSince, other: l.other, leading: true, version: Version{Term: newest.Term + 1}}
+	m.book.dirty = true
+	m.metrics.terms.Inc()
+	m.cfg.Logger.Info("lead of the region", "region", m.cfg.Region, "term", l.version.Term)
+}
+
+// leadPatience is shorter when nobody ever spoke for the region.
+func (m *Mesh) leadPatience() time.Duration {
+	if m.book.regions[m.cfg.Region] == nil {
+		return min(m.cfg.Timing.Settle, m.cfg.Timing.LeadSilence)
+	}
+	return m.cfg.Timing.LeadSilence
+}
+
+// speak publishes the region's digest and vector when they are due.
+func (m *Mesh) speak(now time.Time) {
+	l, t := &m.book.lead, &m.cfg.Timing
+	if !l.leading {
+		return
+	}
+	if now.Sub(l.summed) < min(t.VectorChange, t.Digest) {
+		return
+	}
+	l.summed = now
+	v := m.sumRegion(now)
+	if content := encodeVector(v); now.Sub(l.vectorSent) >= t.VectorRepeat || !slices.Equal(content, l.vector) {
+		l.vectorSent, l.vector = now, content
+		m.publishVector(v, now)
+	}
+	d := summarize(v)
+	if now.Sub(l.digestSent) >= t.Digest || d.changedFrom(&l.digest) {
+		l.digestSent, l.digest = now, d
+		m.publishDigest(d, now)
+	}
+}
+
+func (m *Mesh) publishVector(v *Vector, now time.Time) {
+	l := &m.book.lead
+	l.version.Seq++
+	v.Version = l.version
+	frame := m.signer.Load().seal(kindVector, encodeVector(v))
+	if len(frame) > MaxFrame {
+		m.cfg.Logger.Error("region vector is too large to be sent", "bytes", len(frame), "limit", MaxFrame)
+		return
+	}
+	r := m.knownRegion(m.cfg.Region, now)
+	r.vector, r.vectorFrame, r.vectorArrived = v, frame, now
+	m.metrics.vectorBytes.Set(float64(len(frame)))
+	m.book.dirty = true
+	m.planFanout(r, now)
+}
+
+func (m *Mesh) publishDigest(d Digest, now time.Time) {
+	l := &m.book.lead
+	l.version.Seq++
+	d.Version = l.version
+	own := m.signer.Load()
+	r := m.knownRegion(m.cfg.Region, now)
+	r.digest, r.digestFrame, r.digestKey = &d, own.seal(kindDigest, encodeDigest(&d)), own.id
+	r.digestFrom, r.digestArrived = m.cfg.Name, now
+	m.book.dirty = true
+	m.passOn(r, nil)
+}
+
+// changedFrom ignores what changes with every request.
+func (d Digest) changedFrom(o *Digest) bool {
+	d.InFlight = o.InFlight
+	return d != *o
+}
+
+func summarize(v *Vector) Digest {
+	d := Digest{Region: v.Region, Group: v.Group, Draining: v.Draining, PolicyVersion: v.PolicyVersion, Agents: len(v.Agents)}
+	for name, t := range v.Targets {
+		if isService(name) {
+			d.Ready = min(d.Ready+t.Ready, maxCounter)
+			d.InFlight = min(d.InFlight+t.InFlight, maxCounter)
+		}
+	}
+	return d
+}
