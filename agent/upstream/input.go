@@ -67,11 +67,11 @@ func (in *input) line(limit int) ([]byte, error) {
 
 func (in *input) takeLine(lf, limit int) ([]byte, error) {
 	line := in.buf[in.r : in.r+lf]
-	if lf == 0 || line[lf-1] != '\r' {
-		return nil, violation("line ends with a bare LF")
-	}
 	if lf > limit {
 		return nil, violation("line too long")
+	}
+	if lf == 0 || line[lf-1] != '\r' {
+		return nil, violation("line ends with a bare LF")
 	}
 	in.r += lf + 1
 	return line[:lf-1], nil
@@ -93,11 +93,11 @@ func (in *input) section(limit int) ([]byte, error) {
 			continue
 		}
 		lf := seen + i
-		if lf == start || rest[lf-1] != '\r' {
-			return nil, violation("line ends with a bare LF")
-		}
 		if lf > limit {
 			return nil, violation("header section larger than the limit")
+		}
+		if lf == start || rest[lf-1] != '\r' {
+			return nil, violation("line ends with a bare LF")
 		}
 		if lf == start+1 {
 			in.r += lf + 1
