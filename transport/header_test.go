@@ -1,0 +1,91 @@
+package transport
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/tidegate/tidegate/policy"
+)
+
+func TestForwardCrossesTheMesh(t *testing.T) {
+	for _, want := range []Forward{
+		{Class: policy.Critical, Deadline: 1500 * time.Millisecond, Target: policy.Target{Service: "alarms", Subset: "canary"}, Device: "urn:d:1", Route: "alarms", Region: "eu-1"},
+		{Class: policy.Bulk, Deadline: time.Millisecond, Target: policy.Target{Service: "t"}, Region: "r"},
+	} {
+		h := http.Header{HeaderSubset: {"stale"}, HeaderDevice: {"stale"}, "Tidegate-Later": {"x"}}
+		want.Set(h)
+		if got, err := ReadForward(h); err != nil || got != want {
+			t.Errorf("got %+v, %v, want %+v", got, err, want)
+		}
+	}
+}
+
+func TestForgedForwardIsRefused(t *testing.T) {
+	for name, bad := range map[string][]string{
+		HeaderClass:    {"urgent"},
+		HeaderDeadline: {"-1"},
+		HeaderService:  {"a b"},
+		HeaderSubset:   {"../x"},
+		HeaderDevice:   {"a", "b"},
+		HeaderRegion:   {""},
+	} {
+		h := http.Header{}
+		Forward{Deadline: time.Second, Target: policy.Target{Service: "s"}, Region: "r"}.Set(h)
+		h[name] = bad
+		if f, err := ReadForward(h); !errors.Is(err, policy.ErrInvalid) {
+			t.Errorf("%s %q: %+v, %v", name, bad, f, err)
+		}
+	}
+}
+
+func TestEdgeStripsWhatDevicesMayNotSay(t *testing.T) {
+	h := http.Header{
+		"Tidegate-Class": {"critical"}, "Tidegate_class": {"critical"}, "tidegate-anything": {"x"}, "Ce-Id": {"1"}, "CE_ID": {"1"},
+		"Forwarded": {"for=x"}, "X-Forwarded-For": {"x"}, "X_Forwarded_For": {"x"}, "X-Real-Ip": {"x"}, "Early-Data": {"1"},
+		"Connection": {"close, X-Hop", "x-other"}, "X-Hop": {"1"}, "X-Other": {"1"}, "Keep-Alive": {"1"}, "Te": {"trailers"},
+		"Trailer": {"a"}, "Transfer-Encoding": {"chunked"}, "Upgrade": {"h2c"}, "Proxy-Authorization": {"x"}, "Proxy-Connection": {"x"},
+		"Content-Type": {"text/plain"}, "Cent": {"1"}, "Forwarded-Not": {"1"}, "X-Forward": {"1"}, "Tell": {"1"},
+	}
+	StripEdge(h)
+	for _, stays := range []string{"Content-Type", "Cent", "Forwarded-Not", "X-Forward", "Tell"} {
+		if h[stays] == nil {
+			t.Errorf("%s is gone", stays)
+		}
+		delete(h, stays)
+	}
+	if len(h) != 0 {
+		t.Errorf("left over: %v", h)
+	}
+}
+
+func TestMeshHeadersStayInTheMesh(t *testing.T) {
+	h := http.Header{"Tidegate-Class": {"bulk"}, "TIDEGATE-NEWER": {"1"}, "Ce-Id": {"1"}}
+	StripMesh(h)
+	if len(h) != 1 || h["Ce-Id"] == nil {
+		t.Error(h)
+	}
+}
+
+func FuzzHeader(f *testing.F) {
+	f.Add("critical", "1500", "alarms", "canary", "urn:d:1", "alarms", "eu-1")
+	f.Add("CRITICAL", "0", "", "\x00", "é", "..", "%")
+	f.Fuzz(func(t *testing.T, class, deadline, service, subset, device, route, region string) {
+		forward, err := ReadForward(http.Header{
+			HeaderClass: {class}, HeaderDeadline: {deadline}, HeaderService: {service}, HeaderSubset: {subset},
+			HeaderDevice: {device}, HeaderRoute: {route}, HeaderRegion: {region},
+		})
+		if err != nil {
+			if !errors.Is(err, policy.ErrInvalid) || forward != (Forward{}) {
+				t.Fatalf("%+v, %v", forward, err)
+			}
+			return
+		}
+		again := http.Header{}
+		forward.Set(again)
+		if got, err := ReadForward(again); err != nil || got != forward {
+			t.Fatalf("%+v comes back as %+v, %v", forward, got, err)
+		}
+	})
+}
