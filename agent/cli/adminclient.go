@@ -158,8 +158,8 @@ func problem(resp *http.Response, body []byte) error {
 	return e
 }
 
-// fetch asks and decodes; with --json it prints the answer as it came instead
-// and returns nil.
+// fetch asks and decodes; with --json it prints the answer as it came, so that
+// only errors are left to the caller.
 func fetch[T any](cmd *cobra.Command, f *adminFlags, method, path string, body any) (*T, error) {
 	c, err := f.client()
 	if err != nil {
@@ -169,13 +169,12 @@ func fetch[T any](cmd *cobra.Command, f *adminFlags, method, path string, body a
 	if err != nil {
 		return nil, err
 	}
-	if f.json {
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", bytes.TrimSpace(raw))
-		return nil, err
-	}
 	answer := new(T)
 	if err := json.Unmarshal(raw, answer); err != nil {
 		return nil, fmt.Errorf("answer of %s is not what this version understands: %w", c.address, err)
 	}
-	return answer, nil
+	if f.json {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", bytes.TrimSpace(raw))
+	}
+	return answer, err
 }

@@ -22,7 +22,7 @@ func drainCommand(use, short string, drain bool) *cobra.Command {
 	flags := addAdminFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		answer, err := fetch[admin.DrainAnswer](cmd, flags, http.MethodPost, admin.PathDrain, admin.DrainRequest{Drain: drain})
-		if answer == nil {
+		if err != nil || flags.json {
 			return err
 		}
 		state := "takes traffic"

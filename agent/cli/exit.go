@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/tidegate/tidegate/agent/config"
+	"github.com/tidegate/tidegate/policy"
 )
 
 const (
@@ -35,7 +36,7 @@ func report(err error, stderr io.Writer) int {
 		return exitGood
 	case errors.Is(err, errReported):
 		return exitFailed
-	case errors.Is(err, config.ErrInvalid):
+	case errors.Is(err, config.ErrInvalid), errors.Is(err, policy.ErrInvalid):
 		fmt.Fprintln(stderr, err)
 		return exitUsage
 	}

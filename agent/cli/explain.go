@@ -38,7 +38,7 @@ func newExplain() *cobra.Command {
 			return err
 		}
 		answer, err := fetch[admin.ExplainAnswer](cmd, flags, http.MethodPost, admin.PathExplain, request)
-		if answer == nil {
+		if err != nil || flags.json {
 			return err
 		}
 		return printExplained(cmd.OutOrStdout(), answer)

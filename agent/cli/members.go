@@ -13,7 +13,7 @@ func newMembers() *cobra.Command {
 	flags := addAdminFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		answer, err := fetch[admin.MembersAnswer](cmd, flags, http.MethodGet, admin.PathMembers, nil)
-		if answer == nil {
+		if err != nil || flags.json {
 			return err
 		}
 		t := newTable(cmd.OutOrStdout(), "NAME", "REGION", "GROUP", "STATE", "ROLE", "DRAINING", "MESH", "EDGE", "TUNNEL", "RTT", "VERSION")

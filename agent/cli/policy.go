@@ -35,7 +35,7 @@ func newPolicyGet() *cobra.Command {
 	flags := addAdminFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		answer, err := fetch[admin.PolicyAnswer](cmd, flags, http.MethodGet, admin.PathPolicy, nil)
-		if answer == nil {
+		if err != nil || flags.json {
 			return err
 		}
 		printRefused(cmd.ErrOrStderr(), answer)
@@ -78,10 +78,13 @@ func newPolicyApply() *cobra.Command {
 			return err
 		}
 		answer, err := fetch[admin.PolicyApplied](cmd, flags, http.MethodPut, admin.PathPolicy, body)
-		if answer == nil {
+		if err == nil && !flags.json {
+			err = printApplied(cmd.OutOrStdout(), answer)
+		}
+		if err != nil {
 			return err
 		}
-		return printApplied(cmd.OutOrStdout(), answer)
+		return stragglers(answer)
 	}
 	return cmd
 }
@@ -105,20 +108,26 @@ func readPolicy(paths []string) (admin.PolicyApply, error) {
 
 func printApplied(out io.Writer, a *admin.PolicyApplied) error {
 	t := newTable(out, "DATACENTER", "POLICY", "ERROR")
-	stragglers := 0
 	for _, dc := range a.Datacenters {
 		if dc.Error != "" {
-			stragglers++
 			t.row(dc.Name, "", dc.Error)
-			continue
+		} else {
+			t.row(dc.Name, a.Version, "")
 		}
-		t.row(dc.Name, a.Version, "")
 	}
-	if err := t.flush(); err != nil {
-		return err
+	return t.flush()
+}
+
+// stragglers is an error when a datacenter did not take the policy.
+func stragglers(a *admin.PolicyApplied) error {
+	behind := 0
+	for _, dc := range a.Datacenters {
+		if dc.Error != "" {
+			behind++
+		}
 	}
-	if stragglers > 0 {
-		return fmt.Errorf("%d of %d datacenters keep the old policy: apply again when they are back", stragglers, len(a.Datacenters))
+	if behind == 0 {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%d of %d datacenters keep the old policy: apply again when they are back", behind, len(a.Datacenters))
 }

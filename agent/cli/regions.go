@@ -14,7 +14,7 @@ func newRegions() *cobra.Command {
 	flags := addAdminFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		answer, err := fetch[admin.RegionsAnswer](cmd, flags, http.MethodGet, admin.PathRegions, nil)
-		if answer == nil {
+		if err != nil || flags.json {
 			return err
 		}
 		t := newTable(cmd.OutOrStdout(), "REGION", "GROUP", "STATE", "RTT", "AGENTS", "LEAD", "DIGEST AGE", "REPORT AGE", "POLICY", "WHY")

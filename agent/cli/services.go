@@ -19,7 +19,7 @@ func newServices() *cobra.Command {
 	cmd.Flags().BoolVar(&instances, "instances", false, "list the instances of this region too")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		answer, err := fetch[admin.ServicesAnswer](cmd, flags, http.MethodGet, admin.PathServices, nil)
-		if answer == nil {
+		if err != nil || flags.json {
 			return err
 		}
 		services := answer.Services
