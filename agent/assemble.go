@@ -157,7 +157,7 @@ func (a *Agent) makeMesh(id *config.Identity) (err error) {
 		Probes:            a.probes(),
 		Limits: transport.Limits{
 			Connections:      a.cfg.Limits.MeshConnections,
-			StreamsPerTunnel: int64(a.cfg.Limits.MeshStreams),
+			StreamsPerTunnel: a.cfg.Limits.MeshStreams,
 		},
 		Logger:  a.log,
 		Metrics: a.reg,

@@ -39,7 +39,7 @@ func (j *journey) upstreamRequest() *upstream.Request {
 		Header:        j.onwardHeader(),
 		Bytes:         j.body.small,
 		ContentLength: j.body.length,
-		Idempotent:    j.decision.Route.Retry.Allows(j.r.Method),
+		Idempotent:    j.decision.Route.Retry.Idempotent == policy.IdempotentAlways,
 	}
 	if rd := j.body.reader(); rd != nil && j.body.small == nil {
 		req.Body = rd

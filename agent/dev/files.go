@@ -216,12 +216,8 @@ func (m *Mesh) agentFile(r *Region, a *Agent) agentFile {
 			}
 		}
 	}
-	for n, i := range r.Instances {
-		tag := "stable"
-		if n%instancesPerService == instancesPerService-1 {
-			tag = "canary"
-		}
-		f.Services[i.Service] = append(f.Services[i.Service], instanceFile{ID: i.Name, Addr: i.Addr(), Tag: tag})
+	for _, i := range r.Instances {
+		f.Services[i.Service] = append(f.Services[i.Service], instanceFile{ID: i.Name, Addr: i.Addr(), Tag: i.Tag})
 	}
 	return f
 }

@@ -4,6 +4,7 @@
 package dev
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"fmt"
@@ -41,11 +42,17 @@ type Config struct {
 	Logger   *slog.Logger // default: discard
 }
 
-// Sample services, each with this many instances a region; the last instance
-// carries the tag "canary".
-var sampleServices = []string{"alarms", "telemetry", "firmware"}
+// Service is a sample service. The last of its instances in a region carries
+// the tag "canary", the others "stable".
+type Service struct {
+	Name      string
+	Regions   []string // where it lives; empty: everywhere
+	Instances int      // a region; default 2
+}
 
-const instancesPerService = 2
+func defaultServices() []Service {
+	return []Service{{Name: "alarms"}, {Name: "telemetry"}, {Name: "firmware", Regions: names[:1]}}
+}
 
 // names of the regions, near ones first; the part before the dash is the group.
 var names = []string{"eu-1", "eu-2", "us-1", "us-2", "ap-1", "ap-2", "sa-1", "af-1", "me-1"}
@@ -103,8 +110,8 @@ func (c *Config) complete() error {
 	if c.Capacity == 0 {
 		c.Capacity = 64
 	}
-	if c.Only == nil {
-		c.Only = map[string][]string{"firmware": {names[0]}}
+	if c.Services == nil {
+		c.Services = defaultServices()
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -164,16 +171,9 @@ func (m *Mesh) start(ctx context.Context) (err error) {
 func (m *Mesh) addRegion(name string) error {
 	r := &Region{Name: name, Group: name[:2]}
 	m.Regions = append(m.Regions, r)
-	for _, service := range sampleServices {
-		if only := m.cfg.Only[service]; only != nil && !slices.Contains(only, name) {
-			continue
-		}
-		for n := range instancesPerService {
-			i, err := startInstance(m.cfg.Bind, service, name, fmt.Sprintf("%s-%d", service, n+1), m.cfg.Latency, m.cfg.Capacity)
-			if err != nil {
-				return fmt.Errorf("dev mesh: start an instance of %s: %w", service, err)
-			}
-			r.Instances = append(r.Instances, i)
+	for _, service := range m.cfg.Services {
+		if err := m.addInstances(r, service); err != nil {
+			return err
 		}
 	}
 	for n := range m.cfg.Agents {
@@ -185,6 +185,24 @@ func (m *Mesh) addRegion(name string) error {
 		}
 		m.place(a, name)
 		r.Agents = append(r.Agents, a)
+	}
+	return nil
+}
+
+func (m *Mesh) addInstances(r *Region, s Service) error {
+	if len(s.Regions) > 0 && !slices.Contains(s.Regions, r.Name) {
+		return nil
+	}
+	for n := range cmp.Or(s.Instances, 2) {
+		i, err := startInstance(m.cfg.Bind, s.Name, r.Name, fmt.Sprintf("%s-%d", s.Name, n+1), m.cfg.Latency, m.cfg.Capacity)
+		if err != nil {
+			return fmt.Errorf("dev mesh: start an instance of %s: %w", s.Name, err)
+		}
+		i.Tag = "stable"
+		if n > 0 && n == cmp.Or(s.Instances, 2)-1 {
+			i.Tag = "canary"
+		}
+		r.Instances = append(r.Instances, i)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 // most Capacity requests at a time, and can be made to fail.
 type Instance struct {
 	Service, Region, Name string
+	Tag                   string
 
 	listener net.Listener
 	server   *http.Server

@@ -1,7 +1,10 @@
 package load
 
 import (
+	"fmt"
+	"io"
 	"sync"
+	"text/tabwriter"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -110,4 +113,22 @@ func (r *Report) Order() []string {
 		}
 	}
 	return names
+}
+
+// Print writes the report as a table, most important class first, and says so
+// when the generator could not keep its schedule.
+func (r *Report) Print(w io.Writer) {
+	fmt.Fprintf(w, "\n%.1f s, %d devices, %g requests a second asked for\n", r.Seconds, r.Devices, r.Rate)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "class\tsent\tsucceeded\tshed\tfailed\tsuccess\tp50 ms\tp99 ms\tp99.9 ms\t")
+	for _, name := range r.Order() {
+		c := r.Classes[name]
+		success := 100 * float64(c.Succeeded) / float64(max(c.Sent, 1))
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%.2f%%\t%.1f\t%.1f\t%.1f\t\n",
+			name, c.Sent, c.Succeeded, c.Shed, c.Failed, success, c.P50, c.P99, c.P999)
+	}
+	_ = t.Flush()
+	if !r.OnTime {
+		fmt.Fprintf(w, "the generator did NOT keep its schedule: p99 of starts %.1f ms late, %d not sent; the figures flatter the mesh\n", r.LateP99, r.Overruns)
+	}
 }

@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tidegate/tidegate/agent/load"
+	"github.com/tidegate/tidegate/policy"
+)
+
+// benchFlags are what `tidegate bench` is told.
+type benchFlags struct {
+	edges    []string
+	paths    map[string]string
+	mix      string
+	ca       string
+	method   string
+	body     int
+	cert     string
+	key      string
+	json     bool
+	duration time.Duration
+	rate     float64
+	devices  int
+	timeout  time.Duration
+}
+
+func newBench() *cobra.Command {
+	var f benchFlags
+	cmd := &cobra.Command{
+		Use:   "bench --edge HOST:PORT [--edge ...]",
+		Short: "Put open-loop device load on edges over HTTP/3",
+		Long: "Sends requests on schedule whatever the answers are, so that slowness shows as latency and\n" +
+			"not as fewer requests, and says so when it could not keep its schedule.",
+		Example: "  tidegate bench --edge localhost:7443 --ca ca.pem --rate 500 --for 30s --mix critical=20,normal=60,bulk=20",
+		Args:    cobra.NoArgs,
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.edges, "edge", nil, "edge to connect to, `[REGION=]host:port`; repeatable")
+	flags.StringToStringVar(&f.paths, "path", nil, "path a class, `class=/path`; {device} stands for the device's id")
+	flags.StringVar(&f.mix, "mix", "critical=20,high=10,normal=50,bulk=20", "share of each class")
+	flags.StringVar(&f.ca, "ca", "", "certificates to trust, PEM; default: the system's")
+	flags.StringVar(&f.cert, "cert", "", "client certificate all devices show, PEM")
+	flags.StringVar(&f.key, "key", "", "its private key, PEM")
+	flags.StringVar(&f.method, "method", "POST", "method of every request")
+	flags.IntVar(&f.body, "body", 200, "bytes of body a request")
+	flags.IntVar(&f.devices, "devices", 50, "devices, one connection each")
+	flags.Float64Var(&f.rate, "rate", 100, "requests a second, all devices together")
+	flags.DurationVar(&f.duration, "for", 10*time.Second, "how long")
+	flags.DurationVar(&f.timeout, "timeout", 10*time.Second, "of one request")
+	jsonFlag(cmd, &f.json)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := f.config()
+		if err != nil {
+			return err
+		}
+		report, err := load.Run(cmd.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(report)
+		}
+		report.Print(cmd.OutOrStdout())
+		return nil
+	}
+	return cmd
+}
+
+// defaultPaths fit the policy of `tidegate dev`.
+var defaultPaths = map[string]string{
+	"critical": "/v1/devices/{device}/alarms",
+	"high":     "/v1/firmware/{device}.bin",
+	"normal":   "/v1/devices/{device}/telemetry",
+	"bulk":     "/v1/devices/{device}/logs",
+}
+
+func (f *benchFlags) config() (load.Config, error) {
+	cfg := load.Config{Devices: f.devices, Rate: f.rate, Duration: f.duration, Timeout: f.timeout, Seed: uint64(time.Now().UnixNano())}
+	if len(f.edges) == 0 {
+		return cfg, usagef("bench: say where to connect: --edge host:port")
+	}
+	for _, e := range f.edges {
+		region, addr, named := strings.Cut(e, "=")
+		if !named {
+			region, addr = e, e
+		}
+		cfg.Edges = append(cfg.Edges, load.Edge{Region: region, Addr: addr})
+	}
+	var err error
+	if cfg.Kinds, err = f.kinds(); err != nil {
+		return cfg, err
+	}
+	if cfg.TLS, err = f.trust(); err != nil {
+		return cfg, err
+	}
+	if f.cert != "" {
+		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+		if err != nil {
+			return cfg, usageError{fmt.Errorf("bench: client certificate: %w", err)}
+		}
+		cfg.Identity = func(int) (tls.Certificate, error) { return pair, nil }
+	}
+	return cfg, nil
+}
+
+func (f *benchFlags) kinds() ([]load.Kind, error) {
+	var all []load.Kind
+	for part := range strings.SplitSeq(f.mix, ",") {
+		name, text, _ := strings.Cut(strings.TrimSpace(part), "=")
+		class, err := policy.ParseClass(name)
+		weight, werr := strconv.Atoi(text)
+		if err != nil || werr != nil || weight < 0 {
+			return nil, usagef("bench: --mix %q: write class=share, e.g. critical=20", part)
+		}
+		kind := load.Kind{Name: name, Class: class, Method: f.method, Path: defaultPaths[class.String()], Body: f.body, Weight: weight}
+		if path, ok := f.paths[class.String()]; ok {
+			kind.Path = path
+		} else if class == policy.High {
+			kind.Method, kind.Body = "GET", 0
+		}
+		all = append(all, kind)
+	}
+	return all, nil
+}
+
+func (f *benchFlags) trust() (*tls.Config, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS13}
+	if f.ca == "" {
+		return cfg, nil
+	}
+	pem, err := readSource(f.ca)
+	if err != nil {
+		return nil, err
+	}
+	cfg.RootCAs = x509.NewCertPool()
+	if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, usagef("bench: %s holds no certificate", f.ca)
+	}
+	return cfg, nil
+}
