@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/tidegate/tidegate/policy"
 )
 
 // gatewayCount is k: how many agents of a region sit in the WAN pool.
@@ -135,7 +137,7 @@ func (m *Mesh) refreshMembers(now time.Time) {
 	for i, name := range names {
 		b.members[i] = Member{Meta: peers[name].meta, Addr: peers[name].addr()}
 	}
-	ranked := rankGateways(m.cfg.Region, names, gatewayCount+1)
+	ranked := policy.Gateways(m.cfg.Region, names, gatewayCount+1)
 	b.gateways = ranked[:min(len(ranked), gatewayCount)]
 	b.speakers = make(map[string]bool, len(ranked))
 	for _, name := range ranked {
