@@ -1,64 +1,186 @@
 // Package edge is the server half for devices: HTTP/3 on UDP, HTTP/2 and
-// HTTP/1.1 on TCP, one port number for all.
+// HTTP/1.1 on TCP, with the identity of the device, the limits that keep
+// strangers from growing anything without bound, and the checks that let the
+// handler trust the shape of a request.
+//
+// A request reaches the handler with a host, a path that begins with "/" and
+// has no dot segments however spelled, no header that only the edge or the mesh
+// may set, and neither CONNECT, TRACE nor Upgrade; everything else is answered
+// 400 (431 for too many header fields) with application/problem+json.
 package edge
 
 import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
 
 	"github.com/tidegate/tidegate/policy"
 )
 
+// ErrConfig is the kind of errors about a configuration that cannot be served.
+var ErrConfig = errors.New("invalid edge configuration")
+
 // ClientAuth says what the edge asks of a device's certificate.
 type ClientAuth uint8
 
-// The demands.
+// The demands. The zero value is None.
 const (
 	None     ClientAuth = iota // no certificate is asked for
 	Optional                   // one may be presented, and then must verify
 	Required                   // no connection without one
 )
 
-// Config is what Listen needs.
+// Config is what Listen needs. Handler, Certificate and at least one of Conn
+// and TCP are required.
 type Config struct {
-	Conn              net.PacketConn
-	TCP               net.Listener
-	Certificate       func() *tls.Certificate
-	ClientCAs         *x509.CertPool
-	ClientAuth        ClientAuth
-	Identify          func(tls.ConnectionState, *http.Request) (policy.Device, error)
-	Handler           http.Handler
-	Limits            Limits
+	// Conn is the UDP socket for HTTP/3, in production a bare *net.UDPConn, so
+	// that quic-go uses batches and segmentation offload. Nil: no HTTP/3.
+	Conn net.PacketConn
+	// TCP listens for HTTP/2 and HTTP/1.1. Nil: HTTP/3 only. TLS is added here.
+	TCP net.Listener
+
+	// Certificate returns the server certificate; it is called for every
+	// handshake, so it can be replaced at any time.
+	Certificate func() *tls.Certificate
+	// ClientCAs issue device certificates; needed unless ClientAuth is None.
+	ClientCAs  *x509.CertPool
+	ClientAuth ClientAuth
+	// TrustDomain is what SPIFFE IDs in device certificates must name.
+	TrustDomain string
+
+	// Identify tells the device behind a request; an error refuses the request
+	// (401, or 403 with a certificate) and its text is only logged. With a
+	// client certificate it is called once a connection, until it succeeds,
+	// else for every request. It sees the request after forged headers are
+	// gone. Nil: by certificate alone, and without one the device is unknown.
+	// Called concurrently.
+	Identify func(tls.ConnectionState, *http.Request) (policy.Device, error)
+	Handler  http.Handler
+	Limits   Limits
+
+	// StatelessResetKey is the agent's own, persisted and never shared; see
+	// transport.LoadOrCreateResetKey. Nil: none are sent.
 	StatelessResetKey *quic.StatelessResetKey
+	// TokenGeneratorKey encrypts address-validation tokens; agents of a region
+	// may share it. Nil: a random one.
 	TokenGeneratorKey *quic.TokenGeneratorKey
-	Logger            *slog.Logger
-	Metrics           prometheus.Registerer
+
+	Logger  *slog.Logger          // nil: no logs
+	Metrics prometheus.Registerer // nil: not registered
 }
 
-// Server is the edge of one agent.
-type Server struct{}
+func (c *Config) check() error {
+	switch {
+	case c.Conn == nil && c.TCP == nil:
+		return fmt.Errorf("%w: neither a UDP socket nor a TCP listener", ErrConfig)
+	case c.Handler == nil:
+		return fmt.Errorf("%w: no handler", ErrConfig)
+	case c.Certificate == nil || c.Certificate() == nil:
+		return fmt.Errorf("%w: no server certificate", ErrConfig)
+	case c.ClientAuth > Required:
+		return fmt.Errorf("%w: unknown client authentication %d", ErrConfig, c.ClientAuth)
+	case c.ClientAuth != None && c.ClientCAs == nil:
+		return fmt.Errorf("%w: client certificates are asked for, but no authority for them is given", ErrConfig)
+	}
+	return c.Limits.check()
+}
 
-// Listen checks the configuration and takes over its listeners.
-func Listen(cfg Config) (*Server, error) { return &Server{}, nil }
+// Server is the edge of one agent. Its methods are safe for concurrent use.
+type Server struct {
+	cfg     Config
+	log     *slog.Logger
+	metrics *metrics
+	gate    *gate
+	altSvc  []string
 
-// Start begins to serve.
-func (s *Server) Start() {}
+	transport *quic.Transport // nil without UDP
+	quic      *quic.Listener
+	http3     *http3.Server
+	http      *http.Server // nil without TCP
 
-// Shutdown drains.
-func (s *Server) Shutdown(ctx context.Context) error { return nil }
+	accepting       context.Context // ends when no more connections are taken
+	stopAccepting   context.CancelFunc
+	life            context.Context // ends with Close
+	end             context.CancelFunc
+	epoch           time.Time // start of the clock that bodies are watched by
+	start, closing  sync.Once
+	closed          error
+	servingHTTP3    chan struct{} // closed when the accept loop has ended
+	owned           sync.WaitGroup
+	mu              sync.Mutex // guards connections
+	connections     map[*connection]struct{}
+	drainingStarted chan struct{}
+}
 
-// Close ends everything at once.
-func (s *Server) Close() error { return nil }
+// Listen checks the configuration and takes over its sockets, which Close and
+// Shutdown close. On an error, of kind [ErrConfig] or from the metrics registry
+// or the socket, they stay the caller's. Nothing is answered before Start.
+func Listen(cfg Config) (*Server, error) {
+	cfg.Limits = cfg.Limits.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	m, err := newMetrics(cfg.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("edge metrics: %w", err)
+	}
+	s := &Server{
+		cfg: cfg, log: cfg.Logger, metrics: m, gate: newGate(cfg.Limits, m), epoch: time.Now(),
+		connections: map[*connection]struct{}{}, servingHTTP3: make(chan struct{}), drainingStarted: make(chan struct{}),
+	}
+	s.accepting, s.stopAccepting = context.WithCancel(context.Background())
+	s.life, s.end = context.WithCancel(context.Background())
+	if cfg.TCP != nil {
+		s.http = s.newHTTPServer()
+	}
+	if cfg.Conn == nil {
+		return s, nil
+	}
+	if err := s.listenQUIC(); err != nil {
+		s.end()
+		s.stopAccepting()
+		m.unregister(cfg.Metrics)
+		return nil, fmt.Errorf("listen for HTTP/3 on %s: %w", cfg.Conn.LocalAddr(), err)
+	}
+	return s, nil
+}
 
-// Addr returns the UDP address.
-func (s *Server) Addr() net.Addr { return nil }
+// Start begins to serve and returns at once. Calling it again does nothing.
+func (s *Server) Start() {
+	s.start.Do(func() {
+		if s.quic == nil {
+			close(s.servingHTTP3)
+		} else {
+			s.owned.Go(s.serveHTTP3)
+			s.owned.Go(s.closeQuiet)
+		}
+		if s.http != nil {
+			s.owned.Go(s.serveTCP)
+		}
+	})
+}
 
-// DeviceFrom returns the device behind a request.
-func DeviceFrom(ctx context.Context) (policy.Device, bool) { return policy.Device{}, false }
+// Addr returns the UDP address, or the TCP address without UDP.
+func (s *Server) Addr() net.Addr {
+	if s.cfg.Conn != nil {
+		return s.cfg.Conn.LocalAddr()
+	}
+	return s.cfg.TCP.Addr()
+}
+
+// Connections returns how many connections are open, handshakes included.
+func (s *Server) Connections() int { return s.gate.open() }

@@ -1,17 +1,109 @@
 package edge
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
-// Limits bounds what strangers can make grow.
+// Limits bound what strangers can make grow. Zero means the default, which
+// DefaultLimits documents; negative values are refused.
+//
+// The defaults are safe for carrier NAT: behind one public address of a mobile
+// operator sit thousands of devices (RFC 6888 deployments give 1,000 to 8,000
+// subscribers an address), which all come back in the same second after an
+// outage. So a source gets as many connections as such an address may carry,
+// and the handshake rate is an agent's, never a source's: a flood is met by
+// address validation, which devices pass at the price of one round trip.
 type Limits struct {
-	MaxHeaderBytes       int
-	MaxHeaderFields      int
+	// MaxHeaderBytes bounds the header section of a request and, on HTTP/3, its
+	// trailers. Larger ones are answered 431. Default 32 KiB.
+	MaxHeaderBytes int
+	// MaxHeaderFields bounds the number of header fields; more are answered
+	// 431. Default 128.
+	MaxHeaderFields int
+	// StreamsPerConnection bounds concurrent requests of an HTTP/3 or HTTP/2
+	// connection; clients wait for a free one. Default 100, the least RFC 9114
+	// section 6.1 recommends.
 	StreamsPerConnection int
-	ConnectionsPerAgent  int
+	// ConnectionsPerAgent bounds all connections, QUIC and TCP. An idle QUIC
+	// connection costs some 40 KiB: 100,000, the default, fit 4 GiB.
+	ConnectionsPerAgent int
+	// ConnectionsPerSource bounds the connections of one source, an IPv4
+	// address or an IPv6 /64. Default 10,000, see above. Handshakes of forged
+	// sources count as well, but RetryAbove × HeaderTimeout of them at most:
+	// keep it below this.
 	ConnectionsPerSource int
-	HandshakeRate        float64
-	RetryAbove           float64
-	IdleTimeout          time.Duration
-	HeaderTimeout        time.Duration
-	BodyIdle             time.Duration
+	// HandshakeRate bounds new connections a second, QUIC and TCP together; a
+	// burst of one second's worth is let through. More are refused before any
+	// asymmetric cryptography. Default 1,000: at about 0.3 ms each on one core,
+	// a third of it.
+	HandshakeRate float64
+	// RetryAbove is the rate of QUIC handshakes a second from sources that have
+	// not proven their address above which they must (Retry, RFC 9000 section
+	// 8.1.2). Default 200.
+	RetryAbove float64
+	// IdleTimeout closes a connection nothing was heard of: no packet on QUIC,
+	// no request on TCP. A QUIC connection that has shown no device is closed
+	// after so long without a request even when it sends keep-alives, so that
+	// it cannot hoard half-sent requests. Default 60 s: the 30 s after which
+	// common NATs forget a UDP flow, twice.
+	IdleTimeout time.Duration
+	// HeaderTimeout bounds the handshake and, on TCP, the arrival of a
+	// request's header. Default 10 s.
+	HeaderTimeout time.Duration
+	// BodyIdle bounds how long a request body may not arrive, or a response not
+	// be taken, while the handler waits for it. Default 30 s.
+	BodyIdle time.Duration
+}
+
+// DefaultLimits returns the documented defaults.
+func DefaultLimits() Limits {
+	return Limits{
+		MaxHeaderBytes:       32 << 10,
+		MaxHeaderFields:      128,
+		StreamsPerConnection: 100,
+		ConnectionsPerAgent:  100_000,
+		ConnectionsPerSource: 10_000,
+		HandshakeRate:        1_000,
+		RetryAbove:           200,
+		IdleTimeout:          60 * time.Second,
+		HeaderTimeout:        10 * time.Second,
+		BodyIdle:             30 * time.Second,
+	}
+}
+
+func (l Limits) withDefaults() Limits {
+	d := DefaultLimits()
+	orDefault(&l.MaxHeaderBytes, d.MaxHeaderBytes)
+	orDefault(&l.MaxHeaderFields, d.MaxHeaderFields)
+	orDefault(&l.StreamsPerConnection, d.StreamsPerConnection)
+	orDefault(&l.ConnectionsPerAgent, d.ConnectionsPerAgent)
+	orDefault(&l.ConnectionsPerSource, d.ConnectionsPerSource)
+	orDefault(&l.HandshakeRate, d.HandshakeRate)
+	orDefault(&l.RetryAbove, d.RetryAbove)
+	orDefault(&l.IdleTimeout, d.IdleTimeout)
+	orDefault(&l.HeaderTimeout, d.HeaderTimeout)
+	orDefault(&l.BodyIdle, d.BodyIdle)
+	return l
+}
+
+func orDefault[T int | float64 | time.Duration](value *T, fallback T) {
+	if *value == 0 {
+		*value = fallback
+	}
+}
+
+func (l Limits) check() error {
+	for name, value := range map[string]float64{
+		"MaxHeaderBytes": float64(l.MaxHeaderBytes), "MaxHeaderFields": float64(l.MaxHeaderFields),
+		"StreamsPerConnection": float64(l.StreamsPerConnection),
+		"ConnectionsPerAgent":  float64(l.ConnectionsPerAgent), "ConnectionsPerSource": float64(l.ConnectionsPerSource),
+		"HandshakeRate": l.HandshakeRate, "RetryAbove": l.RetryAbove,
+		"IdleTimeout": float64(l.IdleTimeout), "HeaderTimeout": float64(l.HeaderTimeout), "BodyIdle": float64(l.BodyIdle),
+	} {
+		if !(value > 0) {
+			return fmt.Errorf("%w: limit %s is %v: it must be positive", ErrConfig, name, value)
+		}
+	}
+	return nil
 }

@@ -1,0 +1,75 @@
+package edge
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"github.com/tidegate/tidegate/policy"
+)
+
+// connection is what the edge knows about one device connection.
+type connection struct {
+	proto   string
+	leave   func() // gives its place in the gate back
+	device  atomic.Pointer[policy.Device]
+	shown   atomic.Bool // some request of it named its device
+	settled sync.Once   // the handshake was counted
+
+	active   atomic.Int64  // requests under way
+	requests atomic.Uint64 // requests so far
+
+	quic *quic.Conn // set when accepted, before it is tracked
+
+	// Only the goroutine that looks for quiet connections uses these.
+	seenRequests uint64
+	busyAt       time.Time
+}
+
+type connectionKey struct{}
+
+func connectionFrom(ctx context.Context) *connection {
+	c, _ := ctx.Value(connectionKey{}).(*connection)
+	return c
+}
+
+func (c *connection) begin() {
+	c.active.Add(1)
+	c.requests.Add(1)
+}
+
+func (c *connection) end() { c.active.Add(-1) }
+
+// quietFor says how long no request was under way or has come.
+func (c *connection) quietFor(now time.Time) time.Duration {
+	requests := c.requests.Load()
+	if c.active.Load() > 0 || requests != c.seenRequests || c.busyAt.IsZero() {
+		c.busyAt, c.seenRequests = now, requests
+	}
+	return now.Sub(c.busyAt)
+}
+
+func (s *Server) track(c *connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.connections[c] = struct{}{}
+}
+
+func (s *Server) untrack(c *connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.connections, c)
+}
+
+func (s *Server) tracked() []*connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]*connection, 0, len(s.connections))
+	for c := range s.connections {
+		list = append(list, c)
+	}
+	return list
+}

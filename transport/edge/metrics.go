@@ -1,0 +1,103 @@
+package edge
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// reason is why something was refused, a label of tidegate_edge_refused_total.
+type reason string
+
+const (
+	reasonDraining      reason = "draining"
+	reasonAgentFull     reason = "connections_agent"
+	reasonSourceFull    reason = "connections_source"
+	reasonHandshakeRate reason = "handshake_rate"
+	reasonQuiet         reason = "quiet"
+	reasonPath          reason = "path"
+	reasonHost          reason = "host"
+	reasonMethod        reason = "method"
+	reasonUpgrade       reason = "upgrade"
+	reasonHeaderFields  reason = "header_fields"
+	reasonIdentity      reason = "identity"
+	reasonStalled       reason = "stalled"
+)
+
+const (
+	protoQUIC = "quic"
+	protoTCP  = "tcp"
+
+	handshakeDone   = "ok"
+	handshakeFailed = "failed"
+	handshakeRetry  = "retry" // asked to prove its address
+)
+
+type metrics struct {
+	connections *prometheus.GaugeVec
+	handshakes  *prometheus.CounterVec
+	refused     *prometheus.CounterVec
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "tidegate_edge_connections",
+			Help: "Open device connections, handshakes included.",
+		}, []string{"proto"}),
+		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tidegate_edge_handshakes_total",
+			Help: "Handshakes of devices by result: ok, failed, retry (asked to prove the address first).",
+		}, []string{"proto", "result"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tidegate_edge_refused_total",
+			Help: "Connections and requests of devices that the edge refused, by reason.",
+		}, []string{"reason"}),
+	}
+	m.declare()
+	if reg == nil {
+		return m, nil
+	}
+	for i, c := range m.all() {
+		if err := reg.Register(c); err != nil {
+			for _, done := range m.all()[:i] {
+				reg.Unregister(done)
+			}
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// declare makes every series exist from the start, so that rates are right.
+func (m *metrics) declare() {
+	for _, r := range []reason{
+		reasonDraining, reasonAgentFull, reasonSourceFull, reasonHandshakeRate, reasonQuiet, reasonPath, reasonHost,
+		reasonMethod, reasonUpgrade, reasonHeaderFields, reasonIdentity, reasonStalled,
+	} {
+		m.refused.WithLabelValues(string(r))
+	}
+	for _, proto := range []string{protoQUIC, protoTCP} {
+		m.connections.WithLabelValues(proto)
+		m.handshakes.WithLabelValues(proto, handshakeDone)
+		m.handshakes.WithLabelValues(proto, handshakeFailed)
+	}
+	m.handshakes.WithLabelValues(protoQUIC, handshakeRetry)
+}
+
+func (m *metrics) all() []prometheus.Collector {
+	return []prometheus.Collector{m.connections, m.handshakes, m.refused}
+}
+
+func (m *metrics) unregister(reg prometheus.Registerer) {
+	if reg == nil {
+		return
+	}
+	for _, c := range m.all() {
+		reg.Unregister(c)
+	}
+}
+
+func (m *metrics) refuse(r reason) { m.refused.WithLabelValues(string(r)).Inc() }
+
+func (m *metrics) handshake(proto, result string) {
+	m.handshakes.WithLabelValues(proto, result).Inc()
+}

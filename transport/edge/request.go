@@ -1,0 +1,96 @@
+package edge
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/tidegate/tidegate/transport"
+)
+
+// serveRequest is what both servers call.
+func (s *Server) serveRequest(w http.ResponseWriter, r *http.Request) {
+	c := connectionFrom(r.Context())
+	c.begin()
+	defer c.end()
+	if c.proto == protoTCP && s.altSvc != nil {
+		w.Header()["Alt-Svc"] = s.altSvc
+	}
+	if p := s.fault(r); p != nil {
+		s.refuse(w, r, p)
+		return
+	}
+	transport.StripEdge(r.Header)
+	r.URL.Scheme, r.URL.Host, r.URL.User = "", "", nil // absolute form, RFC 9112 section 3.2.2
+	identified, err := s.identify(c, r)
+	if err != nil {
+		s.log.Debug("device refused", "remote", r.RemoteAddr, "error", err)
+		s.refuse(w, r, unidentified(r))
+		return
+	}
+	x := newExchange(s, w, r, identified)
+	defer x.finish()
+	s.cfg.Handler.ServeHTTP(x, identified)
+}
+
+// fault says what makes a request unfit to be looked at further.
+func (s *Server) fault(r *http.Request) *problem {
+	switch {
+	case r.Method == http.MethodConnect || r.Method == http.MethodTrace:
+		return badRequest(reasonMethod, "the method is not served")
+	case r.Host == "":
+		return badRequest(reasonHost, "the host is missing")
+	case r.Header["Upgrade"] != nil:
+		return badRequest(reasonUpgrade, "upgrades are not served")
+	case fields(r.Header) > s.cfg.Limits.MaxHeaderFields:
+		return &problem{reason: reasonHeaderFields, Status: http.StatusRequestHeaderFieldsTooLarge, Detail: "too many header fields"}
+	}
+	if err := checkPath(r.URL.Path); err != nil {
+		return badRequest(reasonPath, err.Error())
+	}
+	return nil
+}
+
+func fields(h http.Header) int {
+	n := 0
+	for _, values := range h {
+		n += len(values)
+	}
+	return n
+}
+
+// problem is an answer in the form of RFC 9457.
+type problem struct {
+	reason reason
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+}
+
+func badRequest(why reason, detail string) *problem {
+	return &problem{reason: why, Status: http.StatusBadRequest, Detail: detail}
+}
+
+func unidentified(r *http.Request) *problem {
+	if len(r.TLS.PeerCertificates) > 0 {
+		return &problem{reason: reasonIdentity, Status: http.StatusForbidden, Detail: "the certificate is not accepted here"}
+	}
+	return &problem{reason: reasonIdentity, Status: http.StatusUnauthorized, Detail: "the device is not known"}
+}
+
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
+	s.metrics.refuse(p.reason)
+	if r.ProtoMajor == 1 {
+		s.boundSkipping(w)
+	}
+	p.Title = http.StatusText(p.Status)
+	body, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // three plain fields
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(body)
+}
