@@ -51,6 +51,7 @@ func (b *backend) addr() string { return b.server.Listener.Addr().String() }
 func TestStaticConformance(t *testing.T) { conform(t, &staticSource{}) }
 
 func TestConsulConformance(t *testing.T) {
+	t.Parallel()
 	conform(t, &consulSource{server: consultest.Start(t, consultest.Config{DC: "eu-1"})})
 }
 

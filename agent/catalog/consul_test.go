@@ -104,6 +104,7 @@ func awaitFile(t *testing.T, dir string) {
 func passing() *api.AgentServiceCheck { return &api.AgentServiceCheck{TTL: "10m", Status: "passing"} }
 
 func TestConsulKilledAndEmptiedKeepsLastKnownGood(t *testing.T) {
+	t.Parallel()
 	s := consultest.Start(t, consultest.Config{DC: "eu-1"})
 	b := newBackend(t, "alarms", "alarms-1")
 	placeInConsul(t, s, b, passing())
@@ -145,6 +146,7 @@ func TestConsulKilledAndEmptiedKeepsLastKnownGood(t *testing.T) {
 }
 
 func TestConsulTokenThatLosesItsRightsKeepsLastKnownGood(t *testing.T) {
+	t.Parallel()
 	s := consultest.Start(t, consultest.Config{DC: "eu-1", ACL: true})
 	token, policy := tokenFor(t, s, `service_prefix "" { policy = "write" } node_prefix "" { policy = "read" }`)
 	b := newBackend(t, "alarms", "alarms-1")
@@ -194,6 +196,7 @@ func setRules(t *testing.T, s *consultest.Server, policy, rules string) {
 }
 
 func TestConsulInstances(t *testing.T) {
+	t.Parallel()
 	s := consultest.Start(t, consultest.Config{DC: "eu-1"})
 	t.Run("MaintenanceIsCriticalAndWarningIsReady", func(t *testing.T) {
 		b := newBackend(t, "alarms", "alarms-1")

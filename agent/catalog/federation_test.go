@@ -12,6 +12,7 @@ import (
 // TestConsulDatacenters shares its three servers between the parts: the last
 // one loses one of them.
 func TestConsulDatacenters(t *testing.T) {
+	t.Parallel()
 	servers := consultest.Federate(t, "eu-1", "eu-2", "us-1")
 	var catalogs []*catalog.Consul
 	for i, s := range servers {

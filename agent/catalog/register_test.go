@@ -38,6 +38,7 @@ func self(ready func() (bool, string)) catalog.Self {
 }
 
 func TestConsulRegistration(t *testing.T) {
+	t.Parallel()
 	s := consultest.Start(t, consultest.Config{DC: "eu-1"})
 	c := observe(t, s, consulConfig(s), "")
 	var sick atomic.Bool
@@ -82,6 +83,7 @@ func TestConsulRegistration(t *testing.T) {
 }
 
 func TestConsulRegistrationOutlivesConsul(t *testing.T) {
+	t.Parallel()
 	s := consultest.Start(t, consultest.Config{DC: "eu-1"})
 	s.Kill()
 	c := observe(t, s, consulConfig(s), "")
@@ -98,6 +100,7 @@ func TestConsulRegistrationOutlivesConsul(t *testing.T) {
 }
 
 func TestConsulRegistrationWithHTTPCheck(t *testing.T) {
+	t.Parallel()
 	s := consultest.Start(t, consultest.Config{DC: "eu-1"})
 	cfg := consulConfig(s)
 	cfg.Check = catalog.CheckHTTP
@@ -116,6 +119,7 @@ func TestConsulRegistrationWithHTTPCheck(t *testing.T) {
 }
 
 func TestConsulDeregisterHeedsItsContext(t *testing.T) {
+	t.Parallel()
 	s := consultest.Start(t, consultest.Config{DC: "eu-1"})
 	c := observe(t, s, consulConfig(s), "")
 	if err := c.Register(t.Context(), self(nil)); err != nil {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -18,7 +19,7 @@ import (
 const RequireEnv = "TIDEGATE_REQUIRE_CONSUL"
 
 const (
-	cachedWithin = 30 * time.Second // a finished build is only looked up
+	cachedWithin = 15 * time.Second // a finished build is only looked up, within a second
 	builtWithin  = 30 * time.Minute
 )
 
@@ -27,7 +28,7 @@ const (
 // with the reason, or failed where RequireEnv asks for that.
 func Binary(t testing.TB) string {
 	t.Helper()
-	path, err := find(t.Context(), required())
+	path, err := found()
 	switch {
 	case err == nil:
 		return path
@@ -38,6 +39,9 @@ func Binary(t testing.TB) string {
 	}
 	return ""
 }
+
+// found looks once for a whole test binary: an unbuilt consul is slow to miss.
+var found = sync.OnceValues(func() (string, error) { return find(context.Background(), required()) })
 
 func required() bool { return os.Getenv(RequireEnv) == "1" }
 
