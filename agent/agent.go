@@ -63,8 +63,6 @@ type Agent struct {
 	draining atomic.Bool
 	active   atomic.Int64 // messages being handled, from devices and from the mesh
 
-	planChanges atomic.Int64
-
 	// Used by the refresh loop alone.
 	rtt         steadyRTT
 	firstRegion map[string]string

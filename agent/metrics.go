@@ -38,6 +38,8 @@ type boundSeries struct {
 	latency  prometheus.Observer
 }
 
+const planChangesName = "tidegate_plan_changes_total"
+
 // latencyBuckets, in seconds, are fine where a local service answers and reach
 // past the default timeout.
 var latencyBuckets = []float64{.001, .0025, .005, .01, .02, .04, .08, .15, .3, .6, 1, 2, 5, 10, 30}
@@ -62,8 +64,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "tidegate_policy_current", Help: "1 when the newest policy offered is the one in force, 0 when it was refused."}),
 		views: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tidegate_views_total", Help: "Views built."}),
-		plans: counters("tidegate_plan_changes_total",
-			"Changes of the first region of a target's plan.", "target"),
+		plans: counters(planChangesName,
+			"Changes of the first region of a service's plan.", "service"),
 	}
 	reg.MustRegister(m.requests, m.latency, m.retries, m.inFlight, m.served, m.policies, m.policyOK, m.views, m.plans)
 	return m

@@ -126,8 +126,26 @@ func (a *Agent) notePlans(v *policy.View) {
 		a.firstRegion[name] = first
 		if known && was != first {
 			a.metrics.plans.WithLabelValues(name).Inc()
-			a.planChanges.Add(1)
 			a.log.Info("plan changed", "service", name, "from", was, "to", first)
 		}
 	}
+}
+
+// PlanChanges says how often each service's first region has changed since the
+// agent started.
+func (a *Agent) PlanChanges() map[string]float64 {
+	counts := map[string]float64{}
+	families, err := a.reg.Gather()
+	if err != nil {
+		a.log.Warn("metrics not all gathered", "error", err)
+	}
+	for _, f := range families {
+		if f.GetName() != planChangesName {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			counts[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
+		}
+	}
+	return counts
 }

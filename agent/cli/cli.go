@@ -50,6 +50,7 @@ func newRoot() *cobra.Command {
 func commands() []*cobra.Command {
 	return []*cobra.Command{
 		newValidate(), newFmt(), newTLS(), newKeygen(), newVersion(),
+		newAgent(), newDev(), newBench(), newDrill(),
 		newMembers(), newRegions(), newServices(), newExplain(), newPolicy(), newDrain(), newUndrain(),
 	}
 }

@@ -1,13 +1,13 @@
 package cli
 
 import (
-	"github.com/tidegate/tidegate/agent/config"
+	"github.com/tidegate/tidegate/agent/drill"
 	"github.com/tidegate/tidegate/policy"
 )
 
-// validateDrill checks a drill file. The syntax is checked here; the reader of
-// drills joins when there is one.
+// validateDrill checks a drill file; the policy it may name is checked by
+// `drill run`, or when it is itself validated.
 func validateDrill(file policy.File) error {
-	_, err := config.Format(file.Name, file.Src)
+	_, err := drill.Parse(file.Name, file.Src)
 	return err
 }

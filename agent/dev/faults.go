@@ -122,3 +122,6 @@ func (m *Mesh) addrs(agents ...*Agent) []netip.AddrPort {
 	}
 	return all
 }
+
+// Latency is how long a sample service takes when no fault slows it.
+func (m *Mesh) Latency() time.Duration { return m.cfg.Latency }

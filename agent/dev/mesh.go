@@ -31,13 +31,13 @@ var defaultPolicy []byte
 
 // Config describes a mesh. The zero value of a field means its default.
 type Config struct {
-	Regions  int                 // default 3, at most 9
-	Agents   int                 // a region; default 2, at most 8
-	Bind     string              // IP address; default 127.0.0.1
-	Policy   []byte              // default: the one of `tidegate dev`
-	Latency  time.Duration       // of the sample services; default 5 ms
-	Capacity int                 // of an instance, requests at a time; default 64
-	Only     map[string][]string // services that live in these regions only; default: firmware in the first
+	Regions  int           // default 3, at most 9
+	Agents   int           // a region; default 2, at most 8
+	Bind     string        // IP address; default 127.0.0.1
+	Policy   []byte        // default: the one of `tidegate dev`
+	Latency  time.Duration // of the sample services; default 5 ms
+	Capacity int           // of an instance, requests at a time; default 64
+	Services []Service     // default: alarms and telemetry everywhere, firmware in the first region
 	Version  string
 	Logger   *slog.Logger // default: discard
 }
