@@ -14,7 +14,7 @@ var (
 )
 
 func (c *routeCompiler) compileForwards(r *Route, blocks hcl.Blocks) {
-	sum, before := 0, len(c.found.list)
+	sum, before := 0, c.found.count
 	for _, hb := range blocks {
 		b := openBlock(hb.Body, hb.DefRange, forwardShape, c.found)
 		target, service, ok := c.compileTarget(b)
@@ -29,7 +29,7 @@ func (c *routeCompiler) compileForwards(r *Route, blocks hcl.Blocks) {
 		r.Forward = append(r.Forward, Forward{target, weight})
 		r.services = append(r.services, service)
 	}
-	if sum != 100 && len(c.found.list) == before {
+	if sum != 100 && c.found.count == before {
 		c.found.add(blocks[0].DefRange, "make them sum to 100", "the weights of route %q sum to %d, not 100", r.Name, sum)
 	}
 }

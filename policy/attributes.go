@@ -50,7 +50,9 @@ type block struct {
 
 func openBlock(body hcl.Body, at hcl.Range, shape blockShape, found *findings) *block {
 	content, diags := body.Content(shape.schema())
-	found.addHCL(diags, "here may stand: "+shape.String())
+	if diags.HasErrors() {
+		found.addHCL(diags, "here may stand: "+shape.String())
+	}
 	return &block{found: found, at: at, attrs: content.Attributes, blocks: content.Blocks}
 }
 

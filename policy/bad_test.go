@@ -15,9 +15,13 @@ import (
 var update = flag.Bool("update", false, "write the .want files of testdata/bad anew")
 
 func TestBadPoliciesAreRefusedWithPlaceTextAndFix(t *testing.T) {
-	files, err := filepath.Glob("testdata/bad/*.[hj]*")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
+	hcl, err := filepath.Glob("testdata/bad/*.hcl")
+	same(t, "error", err, nil)
+	json, err := filepath.Glob("testdata/bad/*.json")
+	same(t, "error", err, nil)
+	files := append(hcl, json...)
+	if len(files) == 0 {
+		t.Fatal("no cases")
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) { refused(t, file) })
@@ -132,5 +136,17 @@ func TestFaultyTextIsFitForATerminal(t *testing.T) {
 	_, err := policy.Parse(policy.File{Name: "p.hcl", Src: []byte("x = \"\x1b[31m\" " + strings.Repeat("y", 5000))})
 	if err == nil || strings.Contains(err.Error(), "\x1b") || len(err.Error()) > 4000 {
 		t.Errorf("got %q", err)
+	}
+}
+
+func TestFaultsBeyondTheFirstAreOnlyCounted(t *testing.T) {
+	const faults = 20_000
+	var src strings.Builder
+	for i := range faults {
+		fmt.Fprintf(&src, "a%d = 1\n", i)
+	}
+	_, err := policy.Parse(policy.File{Name: "p.hcl", Src: []byte(src.String())})
+	if err == nil || !strings.HasSuffix(err.Error(), fmt.Sprintf("and %d more", faults-50)) {
+		t.Errorf("got %.300v", err)
 	}
 }

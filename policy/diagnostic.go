@@ -62,10 +62,14 @@ func (ds Diagnostics) Is(target error) bool { return target == ErrInvalid }
 type findings struct {
 	files []File
 	list  Diagnostics
+	count int // of all that were added; list stops growing at maxFindings
 }
 
 // add records a problem at a place. The fix may be empty.
 func (f *findings) add(at hcl.Range, fix, problem string, args ...any) {
+	if f.count++; f.count > maxFindings {
+		return
+	}
 	f.list = append(f.list, Diagnostic{
 		File:    at.Filename,
 		Line:    at.Start.Line,
@@ -105,7 +109,7 @@ func (f *findings) err() error {
 			cmp.Compare(a.Line, b.Line),
 			cmp.Compare(a.Column, b.Column))
 	})
-	if more := len(f.list) - maxDiagnostics; more > 0 {
+	if more := f.count - maxDiagnostics; more > 0 {
 		f.list = append(f.list[:maxDiagnostics], Diagnostic{Problem: fmt.Sprintf("and %d more", more)})
 	}
 	return f.list

@@ -14,8 +14,8 @@ import (
 func Format(name string, src []byte) ([]byte, error) {
 	f := File{Name: name, Src: src}
 	found := &findings{files: []File{f}}
-	if checkSize(found); len(found.list) == 0 {
-		parseSyntax(f, found)
+	if checkSize(found); found.count == 0 {
+		parseSyntax(f, false, found)
 	}
 	if err := found.err(); err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ const (
 	// CostLimit bounds one evaluation of a `when`, in CEL's units of cost (about
 	// one for each step and each ten bytes of text looked at). An expression
 	// that exceeds it does not match.
-	CostLimit = 20_000
+	CostLimit = 10_000
 	// MaxWhen is the longest `when`, in characters.
 	MaxWhen = 8 << 10
 
@@ -23,7 +23,8 @@ const (
 	maxSegments    = 64  // of a path pattern
 	maxDepth       = 100 // of brackets and blocks in a source
 	maxOperatorRun = 1000
-	maxDiagnostics = 50
+	maxFindings    = 1000 // kept and sorted
+	maxDiagnostics = 50   // returned
 	maxFaultyText  = 200 // characters
 	maxExplained   = 200 // routes listed in a trace for a differing host or path
 )

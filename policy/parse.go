@@ -17,7 +17,7 @@ var fileShape = blockShape{blocks: map[string][]string{"service": {"name"}, "rou
 func Parse(files ...File) (*Policy, error) {
 	p := &Policy{files: copyFiles(files), services: map[string]*Service{}}
 	found := &findings{files: p.files}
-	if checkSize(found); len(found.list) > 0 {
+	if checkSize(found); found.count > 0 {
 		return nil, found.err()
 	}
 	p.version = versionOf(p.files)
@@ -61,7 +61,7 @@ func versionOf(files []File) string {
 // compile fills the policy: services first, because routes refer to them.
 func compile(p *Policy, found *findings) {
 	services, routes := readFiles(found)
-	if len(found.list) > 0 {
+	if found.count > 0 {
 		return
 	}
 	for _, b := range services {
@@ -91,12 +91,8 @@ func readFiles(found *findings) (services, routes hcl.Blocks) {
 			continue
 		}
 		names[f.Name] = true
-		before := len(found.list)
-		body := parseSyntax(f, found)
-		if body != nil {
-			checkLiteral(f, found)
-		}
-		if len(found.list) > before {
+		body := parseSyntax(f, true, found)
+		if body == nil {
 			continue
 		}
 		top := openBlock(body, hcl.Range{Filename: f.Name}, fileShape, found)

@@ -40,12 +40,12 @@ func (c *routeCompiler) compile(hb *hcl.Block) *Route {
 		return nil
 	}
 	c.places[name] = hb.DefRange
-	before := len(c.found.list)
+	before := c.found.count
 	b := openBlock(hb.Body, hb.DefRange, routeShape, c.found)
 	r := &Route{Name: name, Place: placeOf(hb.DefRange), Class: compileClass(b), Regions: regionNames(b, "regions")}
 	c.compileMatch(r, b)
 	c.compileAction(r, b)
-	if len(c.found.list) > before {
+	if c.found.count > before {
 		return nil
 	}
 	return r

@@ -11,22 +11,27 @@ import (
 
 func isJSON(name string) bool { return strings.HasSuffix(name, ".json") }
 
-// parseSyntax reads one file into an HCL body; what is wrong goes to found and
+// parseSyntax reads one file into an HCL body. What is wrong goes to found, and
 // the body is nil then. Both of HCL's parsers recurse, so nesting is bounded
-// before they run.
-func parseSyntax(f File, found *findings) hcl.Body {
-	before := len(found.list)
+// before they run. literal refuses everything but plain values.
+func parseSyntax(f File, literal bool, found *findings) hcl.Body {
 	if isJSON(f.Name) {
 		return parseJSON(f, found)
 	}
+	before := found.count
 	tokens, _ := hclsyntax.LexConfig(f.Src, f.Name, hcl.InitialPos)
-	checkNesting(tokens, found)
-	if len(found.list) > before {
+	if checkNesting(tokens, found); found.count > before {
 		return nil
 	}
 	file, diags := hclsyntax.ParseConfig(f.Src, f.Name, hcl.InitialPos)
 	if diags.HasErrors() {
 		found.addHCL(diags, "")
+		return nil
+	}
+	if literal {
+		checkLiteral(tokens, found)
+	}
+	if found.count > before {
 		return nil
 	}
 	return file.Body
@@ -77,8 +82,11 @@ func checkNesting(tokens hclsyntax.Tokens, found *findings) {
 	for _, t := range tokens {
 		switch t.Type {
 		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenOQuote,
-			hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp:
 			depth++
+		case hclsyntax.TokenTemplateControl:
+			depth++
+			operators++
 		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCQuote,
 			hclsyntax.TokenCHeredoc, hclsyntax.TokenTemplateSeqEnd:
 			depth = max(0, depth-1)
@@ -99,11 +107,7 @@ func checkNesting(tokens hclsyntax.Tokens, found *findings) {
 // checkLiteral refuses everything but plain values: a policy has no variables
 // or functions, so an expression could only hide a mistake (CEL without quotes)
 // or an expensive loop.
-func checkLiteral(f File, found *findings) {
-	if isJSON(f.Name) {
-		return
-	}
-	tokens, _ := hclsyntax.LexConfig(f.Src, f.Name, hcl.InitialPos)
+func checkLiteral(tokens hclsyntax.Tokens, found *findings) {
 	previous := hclsyntax.TokenEOF
 	lastLine := 0
 	for _, t := range tokens {
@@ -120,7 +124,13 @@ func checkLiteral(f File, found *findings) {
 
 func notLiteral(t hclsyntax.Token, previous hclsyntax.TokenType) string {
 	switch t.Type {
-	case hclsyntax.TokenOBrace, hclsyntax.TokenCBrace, hclsyntax.TokenOBrack, hclsyntax.TokenCBrack,
+	case hclsyntax.TokenOBrack:
+		if previous == hclsyntax.TokenCBrack || previous == hclsyntax.TokenCQuote || previous == hclsyntax.TokenIdent ||
+			previous == hclsyntax.TokenCBrace || previous == hclsyntax.TokenCHeredoc || previous == hclsyntax.TokenNumberLit {
+			return "\"[\": an index is not part of the policy language"
+		}
+		return ""
+	case hclsyntax.TokenOBrace, hclsyntax.TokenCBrace, hclsyntax.TokenCBrack,
 		hclsyntax.TokenOQuote, hclsyntax.TokenCQuote, hclsyntax.TokenOHeredoc, hclsyntax.TokenCHeredoc,
 		hclsyntax.TokenQuotedLit, hclsyntax.TokenStringLit, hclsyntax.TokenNumberLit, hclsyntax.TokenMinus,
 		hclsyntax.TokenEqual, hclsyntax.TokenColon, hclsyntax.TokenComma, hclsyntax.TokenComment,

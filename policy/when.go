@@ -9,6 +9,7 @@ import (
 	"cel.dev/cel-go/cel"
 	celast "cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
 )
 
@@ -127,14 +128,26 @@ func (c *nameCheck) visit(e celast.Expr) {
 	case celast.SelectKind:
 		c.key(e, e.AsSelect().Operand(), e.AsSelect().FieldName())
 	case celast.CallKind:
-		call := e.AsCall()
-		if call.FunctionName() != operators.Index || len(call.Args()) != 2 {
-			return
-		}
-		if arg := call.Args()[1]; arg.Kind() == celast.LiteralKind {
-			if key, ok := arg.AsLiteral().(types.String); ok {
-				c.key(e, call.Args()[0], string(key))
+		c.call(e, e.AsCall())
+	}
+}
+
+func (c *nameCheck) call(e celast.Expr, call celast.CallExpr) {
+	args := call.Args()
+	if len(args) == 0 {
+		return
+	}
+	last := args[len(args)-1]
+	switch call.FunctionName() {
+	case operators.Index:
+		if last.Kind() == celast.LiteralKind {
+			if key, ok := last.AsLiteral().(types.String); ok {
+				c.key(e, args[0], string(key))
 			}
+		}
+	case overloads.Matches:
+		if last.Kind() != celast.LiteralKind {
+			c.fail(e, "write it out: request.path.matches('^/v[12]/')", "a regular expression must not come from the message")
 		}
 	}
 }
@@ -181,11 +194,19 @@ func (c *payloadCache) get(body []byte, limit int) (any, error) {
 	}
 	if !c.read {
 		c.read = true
-		if err := json.Unmarshal(body, &c.value); err != nil {
-			c.err = fmt.Errorf("the payload is not JSON: %w", err)
-		}
+		c.value, c.err = decodePayload(body)
 	}
 	return c.value, c.err
+}
+
+// decodePayload keeps the value it decodes into apart from the cache, which can
+// so stay on the stack.
+func decodePayload(body []byte) (any, error) {
+	var value any
+	if err := json.Unmarshal(body, &value); err != nil {
+		return nil, fmt.Errorf("the payload is not JSON: %w", err)
+	}
+	return value, nil
 }
 
 // holds evaluates the condition. An error means that it does not hold.

@@ -1,0 +1,3 @@
+service "a" {
+  timeout = ["1s"][0]
+}
