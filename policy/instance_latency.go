@@ -10,6 +10,7 @@ const (
 	latencyMemory  = time.Second // a sample this long after the one before weighs half
 	latencyStep    = 0.02        // weight of a sample at least, however soon it follows
 	latencyCeiling = time.Minute
+	failurePenalty = time.Second // failures alone lift the average no higher
 )
 
 // latencyAverage is a moving average in nanoseconds weighted by time. Both halves of
@@ -26,23 +27,29 @@ func (s stamp) until(at int64) time.Duration {
 }
 
 func (l *latencyAverage) load() (average float32, updated stamp) {
-	word := l.word.Load()
+	return unpackLatency(l.word.Load())
+}
+
+func unpackLatency(word uint64) (average float32, updated stamp) {
 	return math.Float32frombits(uint32(word >> 32)), stamp(word)
 }
 
 func (l *latencyAverage) reset() { l.word.Store(0) }
 
-// learn adds a sample. A failure counts as twice the average at least, so that
-// an instance that fails fast does not look like the fastest.
+// learn adds a sample. A failure counts as twice the average, so that an
+// instance that fails fast does not look like the fastest; of one that only
+// ever failed there is no latency to speak of.
 func (l *latencyAverage) learn(at int64, took time.Duration, ok bool) {
 	for {
 		old := l.word.Load()
-		average, updated := l.load()
-		sample := float32(max(took, time.Microsecond))
-		if !ok {
-			sample = max(sample, 2*average)
+		average, updated := unpackLatency(old)
+		if average == 0 && !ok {
+			return
 		}
-		sample = min(sample, float32(latencyCeiling))
+		sample := float32(min(max(took, time.Microsecond), latencyCeiling))
+		if !ok {
+			sample = max(sample, average, min(2*average, float32(failurePenalty)))
+		}
 		if average > 0 {
 			gap := float32(updated.until(at))
 			weight := max(latencyStep, gap/(gap+float32(latencyMemory)))

@@ -89,9 +89,33 @@ func TestLatencyFollowsWhatIsMeasured(t *testing.T) {
 	if got := i.Latency(); got < 45*time.Millisecond {
 		t.Errorf("failing fast looks fast: %v", got)
 	}
+	send(2000, time.Millisecond, OutcomeRefused)
+	if got := i.Latency(); got > failurePenalty {
+		t.Errorf("refusals alone lift it to %v", got)
+	}
 	send(2000, time.Hour, OutcomeFailed)
 	if got := i.Latency(); got > latencyCeiling {
 		t.Errorf("beyond the ceiling: %v", got)
+	}
+}
+
+func TestAnInstanceThatOnlyFailedIsNotTheFastest(t *testing.T) {
+	p := readyPool(2)
+	failures(p.Instances[0], instanceTime, 4)
+	successes(p.Instances[1], instanceTime, 4)
+	p.Instances[0].Begin()
+	if picks(p, instanceTime, 100)[p.Instances[1]] != 100 {
+		t.Error("failing fast attracts requests")
+	}
+}
+
+func TestFailingFastDoesNotMakeTheSlowFaster(t *testing.T) {
+	i := readyPool(2).Instances[0]
+	i.Begin()
+	i.End(instanceTime, 5*time.Second, OutcomeOK)
+	failures(i, instanceTime.Add(time.Second), 4)
+	if got := i.Latency(); got < 5*time.Second {
+		t.Errorf("four fast failures make five seconds %v", got)
 	}
 }
 

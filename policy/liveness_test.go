@@ -298,6 +298,16 @@ func TestSilentPeersThatAreNoLongerWatchedDoNotResurrectARegion(t *testing.T) {
 	}
 }
 
+func TestOthersDoNotBringBackWhatIsNotWatchedHere(t *testing.T) {
+	w := newWatchers("a", "b").run(2 * time.Second)
+	w.hears = deaf
+	w.run(2 * time.Second).forget()
+	w.each["a"].Watch("far", nil, w.now)
+	w.each["b"].Forget("far") // says nothing is silent, as a gateway does that knows no such region
+	w.run(10 * time.Second)
+	w.expect(t, "a")
+}
+
 func TestForgottenIsUnknown(t *testing.T) {
 	w := newWatchers("a").run(2 * time.Second)
 	w.hears = deaf

@@ -169,6 +169,16 @@ func TestReturnIsGradual(t *testing.T) {
 	}
 }
 
+func TestASlowStartComesBeforeAnEjection(t *testing.T) {
+	p := readyPool(2)
+	failures(p.Instances[0], instanceTime, 5)
+	back := instanceTime.Add(ejectBase)
+	failures(p.Instances[1], back, 5)
+	if picks(p, back, 500)[p.Instances[0]] != 500 {
+		t.Error("an ejected one is drawn although one in its slow start is left")
+	}
+}
+
 func TestRecoveryInTheCatalogIsGradualToo(t *testing.T) {
 	table, specs := NewInstanceTable(), readySpecs(2)
 	specs[0].Status = InstanceCritical
