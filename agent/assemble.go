@@ -14,7 +14,6 @@ import (
 	"github.com/tidegate/tidegate/agent/catalog"
 	"github.com/tidegate/tidegate/agent/config"
 	"github.com/tidegate/tidegate/gossip"
-	"github.com/tidegate/tidegate/policy"
 	"github.com/tidegate/tidegate/transport"
 	"github.com/tidegate/tidegate/transport/edge"
 )
@@ -191,7 +190,7 @@ func (a *Agent) makeEdge(id *config.Identity) (err error) {
 		Certificate:       func() *tls.Certificate { return &a.edgeTLS.Load().Certificate },
 		ClientCAs:         id.Pool,
 		ClientAuth:        clientAuth[a.cfg.TLS.Edge.ClientAuth],
-		Identify:          a.identify,
+		TrustDomain:       a.self.TrustDomain,
 		Handler:           http.HandlerFunc(a.serveEdge),
 		StatelessResetKey: reset,
 		Limits: edge.Limits{
@@ -208,15 +207,6 @@ func (a *Agent) makeEdge(id *config.Identity) (err error) {
 		Metrics: a.reg,
 	})
 	return err
-}
-
-// identify names the device of a connection by its certificate; a connection
-// without one is anonymous.
-func (a *Agent) identify(cs tls.ConnectionState, _ *http.Request) (policy.Device, error) {
-	if len(cs.PeerCertificates) == 0 {
-		return policy.Device{}, nil
-	}
-	return transport.VerifyDevice(cs, a.edgeTLS.Load().Pool, a.self.TrustDomain)
 }
 
 func (a *Agent) serveEdge(w http.ResponseWriter, r *http.Request) {
