@@ -42,7 +42,7 @@ func (x *exchange) decideEgress() policy.Decision {
 		return policy.Decision{}
 	}
 	return policy.Decision{
-		Route:   &policy.Route{Name: "egress:" + s.Name, Class: policy.Normal, Retry: policy.Retry{Attempts: 2}},
+		Route:   &policy.Route{Name: "egress." + s.Name, Class: policy.Normal, Retry: policy.Retry{Attempts: 2}},
 		Target:  policy.Target{Service: s.Name},
 		Service: s,
 		Timeout: s.Timeout,

@@ -4,22 +4,21 @@ import (
 	"time"
 
 	"github.com/tidegate/tidegate/gossip"
+	"github.com/tidegate/tidegate/policy"
 	"github.com/tidegate/tidegate/transport"
 )
 
 // steadyRTT keeps the round-trip times that plans are ordered by from moving
-// with every packet: a value is replaced only when it is off by more than a
-// quarter and 2 ms. For one goroutine.
-type steadyRTT map[string]time.Duration
+// with every packet. For one goroutine.
+type steadyRTT map[string]*policy.SteadyRTT
 
 func (s steadyRTT) update(measured map[string]time.Duration) map[string]time.Duration {
 	now := make(map[string]time.Duration, len(measured))
 	for region, rtt := range measured {
-		held, known := s[region]
-		if diff := (rtt - held).Abs(); !known || diff > held/4 && diff > 2*time.Millisecond {
-			s[region] = rtt
+		if s[region] == nil {
+			s[region] = new(policy.SteadyRTT)
 		}
-		now[region] = s[region]
+		now[region] = s[region].Follow(rtt)
 	}
 	return now
 }
