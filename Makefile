@@ -1,0 +1,57 @@
+# make build   bin/tidegate
+# make dev     a whole mesh on this machine
+# make test    everything, with the race detector; installs what it needs first
+# make lint    gofmt, vet, staticcheck
+# make bench   this agent, a bare handler and Caddy, in one run
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+PACKAGE     := github.com/tidegate/tidegate
+LDFLAGS     := -s -w -X $(PACKAGE)/agent/cli.release=$(VERSION)
+
+# Tests of different packages take fixed times (timers, real Consul): two
+# packages at once, however many cores there are.
+PARALLEL    ?= 2
+TEST_TIMEOUT ?= 20m
+FUZZ_SECONDS ?= 3
+
+export GOFLAGS := -buildvcs=false
+
+.PHONY: build
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/tidegate .
+
+# Consul for the trial machines of the Vagrantfile; without it they download one.
+bin/consul: test/consul.mod
+	mkdir -p bin
+	install -m 0755 "$$(go tool -n -modfile=test/consul.mod consul)" $@
+
+.PHONY: dev
+dev:
+	go run . dev
+
+.PHONY: tools
+tools:
+	test/tools.sh
+
+.PHONY: test
+test: tools
+	TIDEGATE_REQUIRE_CONSUL=1 TIDEGATE_REQUIRE_TOOLS=1 \
+	  go test -race -p $(PARALLEL) -timeout $(TEST_TIMEOUT) ./... </dev/null
+	test/fuzz.sh $(FUZZ_SECONDS)
+
+.PHONY: lint
+lint:
+	unformatted="$$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l)"; \
+	  if [ -n "$$unformatted" ]; then printf 'run gofmt -w on:\n%s\n' "$$unformatted" >&2; exit 1; fi
+	go vet ./...
+	go tool -modfile=tools.mod staticcheck ./...
+
+.PHONY: bench
+bench:
+	go run ./test/bench
+
+.PHONY: clean
+clean:
+	rm -rf bin .cache

@@ -1,0 +1,189 @@
+# Configuration of one Tidegate agent: every key, with its default where it has
+# one. Keys without a default say "required".
+#
+# A key is also an environment variable and a flag, which stand over this file:
+#   listeners.edge.addr   TIDEGATE_LISTENERS_EDGE_ADDR=:8443   --set listeners.edge.addr=:8443
+# Flags stand over the environment, the environment over files, files over
+# defaults. Lists are comma-separated outside of files.
+#
+# env("NAME") and file("PATH") put secrets in; relative paths begin at the
+# directory of this file. Check with: tidegate validate agent.hcl
+
+# Unique in the mesh. Default: the host's name up to the first dot.
+name = "eu-1-a1"
+
+# Failure domain of the agent; equals the Consul datacenter. Required.
+region = "eu-1"
+
+# Regions of one group fail over to each other.
+group = "default"
+
+# What must survive a restart: the stateless-reset key, the last known good
+# catalog and policy. Must be writable for the agent.
+data_dir = "/var/lib/tidegate"
+
+# How long requests in flight may take to finish after SIGTERM; 0s to 1h.
+drain_timeout = "30s"
+
+log {
+  level  = "info" # debug, info, warn, error
+  format = "text" # text, json
+
+  access {
+    # Share of successful requests in the access log, 0 to 1; failures and
+    # refusals are always there.
+    sample = 0.01
+  }
+}
+
+# Addresses to listen on, "host:port" or ":port". "advertise" is what others
+# dial, when that differs (NAT); default: the address itself, with "every
+# interface" replaced by the machine's first private address.
+listeners {
+  # Devices: QUIC (HTTP/3) on UDP, HTTP/2 and HTTP/1.1 on TCP.
+  edge {
+    addr      = ":7443"
+    advertise = ""
+  }
+
+  # Agents of other regions: QUIC on UDP, HTTP/2 on TCP where UDP is blocked.
+  mesh {
+    addr      = ":7444"
+    advertise = ""
+    tcp       = true
+  }
+
+  # Gossip of the region's agents, UDP and TCP.
+  lan {
+    addr      = ":7946"
+    advertise = ""
+  }
+
+  # Gossip between regions, UDP and TCP.
+  wan {
+    addr      = ":7947"
+    advertise = ""
+  }
+
+  # Control API and metrics, plain HTTP for this machine: an address with a
+  # token of 16 characters or more, or a unix socket (mode 0600) instead.
+  admin {
+    addr  = "127.0.0.1:7400"
+    token = file("secrets/admin.token") # required with addr
+    # socket = "/run/tidegate/admin.sock"
+    hosts = [] # names allowed in Host, beside loopback names and addr
+  }
+
+  # /healthz and /readyz alone, without a token, for load balancers. Without
+  # this block: not opened.
+  ready {
+    addr = ":7401"
+  }
+
+  # The way into the mesh for services beside the agent (Host: SERVICE.mesh).
+  # Without this block: not opened. Token and socket as in admin.
+  egress {
+    addr  = "127.0.0.1:7080"
+    token = file("secrets/egress.token") # required with addr
+    # socket = "/run/tidegate/egress.sock"
+    hosts = []
+  }
+}
+
+# Certificates in PEM; made by: tidegate tls ca, tidegate tls cert.
+tls {
+  # What the agent shows other agents. Ed25519; its name is
+  # spiffe://TRUST-DOMAIN/region/REGION/agent/NAME.
+  mesh {
+    cert         = "tls/mesh.pem"      # required
+    key          = "tls/mesh.key"      # required
+    ca           = "tls/ca.pem"        # required
+    trust_domain = "tidegate.internal" # default: that of cert
+    deny         = []                  # refused peers: "REGION" or "REGION/AGENT"
+  }
+
+  # What the agent shows devices.
+  edge {
+    cert        = "tls/edge.pem" # required
+    key         = "tls/edge.key" # required
+    client_ca   = "tls/ca.pem"   # authorities of devices; required unless client_auth is none
+    client_auth = "require"      # require, optional, none
+  }
+}
+
+gossip {
+  # Base64 of 32 bytes each (tidegate keygen), the same everywhere. The first
+  # encrypts, all decrypt. Required.
+  keys = [file("secrets/gossip.key")]
+
+  # Agents to join by, tried for ever: of this region, of other regions. With
+  # Consul agents find each other without them.
+  retry_join     = [] # "host:7946"
+  retry_join_wan = [] # "host:7947"
+
+  timing = "default" # default; fast for tests on one machine
+}
+
+# Where services come from: consul or static, exactly one.
+catalog {
+  # What is left out comes from the usual CONSUL_* environment.
+  consul {
+    address         = "127.0.0.1:8500" # or "https://host:8501", "unix:///path"
+    token           = ""
+    token_file      = "" # instead of token
+    namespace       = "" # Consul Enterprise
+    partition       = "" # Consul Enterprise
+    ca_file         = ""
+    cert_file       = ""
+    key_file        = ""
+    tls_server_name = ""
+    check           = "ttl" # how Consul learns of readiness: ttl, http (asks listeners.ready)
+    wait_time       = "1m"  # longest blocking query, 10ms to 10m
+    distrust_for    = "5m"  # how long a vanished instance is remembered
+    ttl             = "15s" # of the agent's own check, renewed three times as often
+    # Consul forgets an agent that was critical for so long; at least 1m.
+    deregister_after = "30m"
+  }
+
+  # static {
+  #   service "alarms" {
+  #     instance {
+  #       id      = "alarms-1" # default: the address
+  #       address = "127.0.0.1:9001"
+  #       tags    = ["canary"]
+  #       meta    = { version = "2" }
+  #     }
+  #     check {
+  #       path      = "/health"
+  #       interval  = "5s"
+  #       timeout   = "1s"
+  #       healthy   = 2 # passes in a row until ready
+  #       unhealthy = 3 # failures in a row until critical
+  #     }
+  #   }
+  # }
+}
+
+# Where the policy comes from: file or consul_kv, exactly one. Both are watched.
+policy {
+  file = "policy/policy.hcl" # or a directory of *.hcl
+  # consul_kv = "tidegate/policy"
+}
+
+# What devices and peers can make the agent hold. A source is one address, or
+# one /64 of IPv6; thousands of devices may share one behind a carrier's NAT.
+limits {
+  max_header_bytes       = "16KiB" # of a device request; 1KiB to 1MiB
+  max_header_fields      = 100     # of a device request; 10 to 1000
+  streams_per_connection = 32      # requests a device has open at once; 1 to 10000
+  connections            = 20000   # of devices, in all; 1 to 10000000
+  connections_per_source = 4096    # of devices; 1 to 10000000
+  handshakes_per_second  = 1000    # of devices; those above are refused; 1 to 1000000
+  retry_above            = 200     # handshakes a second from which on QUIC clients prove their address
+  header_timeout         = "10s"   # for a request's header; 1s to 5m
+  body_timeout           = "30s"   # without progress of a request's body; 1s to 10m
+  idle_timeout           = "90s"   # of a device connection; keep above the devices' keep-alive; 5s to 1h
+  mesh_connections       = 4096    # of other agents; 16 to 1000000
+  mesh_streams           = 10000   # requests in one tunnel; 1 to 1000000
+  upstream_idle          = 64      # idle connections kept to each local instance; 0 to 10000
+}
