@@ -3,10 +3,8 @@ package policy_test
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -254,37 +252,6 @@ func TestZeroPolicyMatchesNothing(t *testing.T) {
 	same(t, "reason", reasonFor(trace, "(none)"), "no route matches")
 }
 
-func TestPayloadIsReadOnlyForRoutesThatMayStillTakeTheMessage(t *testing.T) {
-	p := policyOf(t, "testdata/payload.hcl")
-	post := func(path string) *policy.Message { return &policy.Message{Method: "POST", Path: path} }
-	alarm := post("/both")
-	alarm.Header = map[string][]string{"X-Kind": {"alarm"}}
-	for _, c := range []struct {
-		what string
-		m    *policy.Message
-		want int
-	}{
-		{"another path", post("/none"), 0},
-		{"another method", &policy.Message{Method: "GET", Path: "/both"}, 0},
-		{"one candidate", post("/both"), 1 << 10},
-		{"the larger of two", alarm, 4 << 10},
-		{"behind a route that takes all", post("/behind"), 0},
-		{"behind a route that takes some", post("/some"), 2 << 10},
-		{"a path that never matches", post("/both/.."), 0},
-	} {
-		same(t, c.what, p.PayloadLimit(c.m), c.want)
-	}
-}
-
-func TestConditionSeesNoPayloadItDidNotAskFor(t *testing.T) {
-	p := policyOf(t, "testdata/payload.hcl")
-	m := &policy.Message{Method: "POST", Path: "/both", Payload: []byte(`{"x":1,"pad":"` + strings.Repeat("y", 2000) + `"}`)}
-	m.Header = map[string][]string{"X-Kind": {"alarm"}}
-	same(t, "within the larger limit", routeName(p.Decide(m, 0, nil)), "large")
-	m.Header = nil
-	same(t, "over the smaller limit", routeName(p.Decide(m, 0, nil)), "")
-}
-
 func TestExplanationOfALargePolicyIsBounded(t *testing.T) {
 	p := compiled(t, string(manyRoutes(1000)))
 	trace := &policy.Trace{}
@@ -294,25 +261,6 @@ func TestExplanationOfALargePolicyIsBounded(t *testing.T) {
 	}
 	same(t, "taken", slices.ContainsFunc(trace.Steps, func(s policy.Step) bool { return s.Taken && s.Subject == "r999" }), true)
 	same(t, "the rest is counted", reasonFor(trace, "799 more routes"), "their host or path differs")
-}
-
-func TestFormatLaysOutAndRefusesBadSyntax(t *testing.T) {
-	got, err := policy.Format("p.hcl", []byte("service   \"a\" {\ntimeout=\"2s\" # two\n  failover   = env(\"X\")\n}"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, "hcl", string(got), "service \"a\" {\n  timeout  = \"2s\" # two\n  failover = env(\"X\")\n}")
-	got, err = policy.Format("p.json", []byte(`{"service":{"a":{}}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, "json", string(got), "{\n  \"service\": {\n    \"a\": {}\n  }\n}\n")
-	for name, src := range map[string]string{"p.hcl": "service {", "p.json": "{"} {
-		var found policy.Diagnostics
-		if _, err := policy.Format(name, []byte(src)); !errors.Is(err, policy.ErrInvalid) || !errors.As(err, &found) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
 }
 
 func TestDecisionsOfOneMessageDoNotShareHeaders(t *testing.T) {

@@ -25,6 +25,6 @@ const (
 	maxOperatorRun = 1000
 	maxFindings    = 1000 // kept and sorted
 	maxDiagnostics = 50   // returned
-	maxFaultyText  = 200 // characters
-	maxExplained   = 200 // routes listed in a trace for a differing host or path
+	maxFaultyText  = 200  // characters
+	maxExplained   = 200  // routes listed in a trace for a differing host or path
 )
