@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strings"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -109,10 +109,10 @@ func (f *fleet) config(region, name string) Config {
 		Signer:  f.ca.issue(f.t, region, name),
 		Verify:  f.ca.verify,
 		Timing:  quickTiming(),
-		Logger:  testLogger(f.t, name),
+		Logger:  testLogger(name),
 		Metrics: reg,
-		Transport: func(pool string, cfg *memberlist.Config) (memberlist.Transport, error) {
-			return f.net.wrap(region, cfg)
+		Transport: func(_ string, cfg *memberlist.Config) (memberlist.Transport, error) {
+			return f.net.wrap(name, cfg)
 		},
 	}
 	if f.mod != nil {
@@ -265,73 +265,68 @@ func (f *fleet) metric(name, metric string, labels ...string) float64 {
 	return -1
 }
 
-// network can cut a region off: nothing passes its border, in any pool.
+// network is split into islands: nothing passes from one to another, in any
+// pool.
 type network struct {
 	mu     sync.Mutex
-	region map[string]string // by address
-	cut    map[string]bool
+	agent  map[string]string // by address
+	island map[string]string // by agent
 }
 
 func newNetwork() *network {
-	return &network{region: make(map[string]string), cut: make(map[string]bool)}
+	return &network{agent: make(map[string]string), island: make(map[string]string)}
 }
 
-func (n *network) wrap(region string, cfg *memberlist.Config) (memberlist.Transport, error) {
+func (n *network) wrap(agent string, cfg *memberlist.Config) (memberlist.Transport, error) {
 	inner, err := NewTransport(cfg)
 	if err != nil {
 		return nil, err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.region[net.JoinHostPort(cfg.BindAddr, fmt.Sprint(cfg.BindPort))] = region
-	return &cuttable{NodeAwareTransport: inner, net: n, region: region}, nil
+	n.agent[net.JoinHostPort(cfg.BindAddr, fmt.Sprint(cfg.BindPort))] = agent
+	return &cuttable{NodeAwareTransport: inner, net: n, agent: agent}, nil
 }
 
-// cutOff separates the keys' agents (by region, or by address) from the rest.
-func (n *network) cutOff(region string, cut bool) {
+// move puts agents on an island; "" is the mainland.
+func (n *network) move(island string, agents ...string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.cut[region] = cut
+	for _, agent := range agents {
+		n.island[agent] = island
+	}
 }
 
 func (n *network) passes(from, addr string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	to := n.region[addr]
-	return from == to || !n.cut[from] && !n.cut[to]
+	return n.island[from] == n.island[n.agent[addr]]
 }
 
 type cuttable struct {
 	memberlist.NodeAwareTransport
-	net    *network
-	region string
+	net   *network
+	agent string
 }
 
 func (c *cuttable) WriteToAddress(b []byte, a memberlist.Address) (time.Time, error) {
-	if !c.net.passes(c.region, a.Addr) {
+	if !c.net.passes(c.agent, a.Addr) {
 		return time.Now(), nil
 	}
 	return c.NodeAwareTransport.WriteToAddress(b, a)
 }
 
 func (c *cuttable) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
-	if !c.net.passes(c.region, a.Addr) {
+	if !c.net.passes(c.agent, a.Addr) {
 		return nil, errors.New("cut off")
 	}
 	return c.NodeAwareTransport.DialAddressTimeout(a, timeout)
 }
 
-func testLogger(t testing.TB, name string) *slog.Logger {
-	t.Helper()
+// testLogger does not use t.Log: memberlist's probes end after Close.
+func testLogger(name string) *slog.Logger {
 	if !testing.Verbose() {
 		return slog.New(slog.DiscardHandler)
 	}
-	return slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelInfo})).With("agent", name)
-}
-
-type testWriter struct{ t testing.TB }
-
-func (w testWriter) Write(b []byte) (int, error) {
-	w.t.Log(strings.TrimSpace(string(b)))
-	return len(b), nil
+	return slog.New(slog.NewTextHandler(os.Stderr, nil)).With("agent", name)
 }

@@ -227,32 +227,54 @@ func TestCutOffRegionRejoinsByItself(t *testing.T) {
 		return n
 	}
 	within(t, 8*time.Second, "the regions meet", func() bool { return alive("x", "eu-1") == 2 && alive("a", "us-1") == 1 })
-	f.net.cutOff("us-1", true)
+	f.net.move("island", "x")
 	within(t, 8*time.Second, "both sides find the other dead", func() bool { return alive("x", "eu-1") == 0 && alive("a", "us-1") == 0 })
 	if peers := f.meshes["x"].State().Regions["eu-1"].Peers; len(peers) != 2 {
 		t.Errorf("dead gateways are forgotten, nothing could probe for their return: %+v", peers)
 	}
-	f.net.cutOff("us-1", false)
+	f.net.move("", "x")
 	within(t, 8*time.Second, "they meet again", func() bool { return alive("x", "eu-1") == 2 && alive("a", "us-1") == 1 && alive("b", "us-1") == 1 })
 }
 
-func TestHalvesOfALANRejoinWithoutConfiguredAddresses(t *testing.T) {
+func TestHalvesOfALANMeetAgain(t *testing.T) {
 	f := newFleet(t)
-	// Two agents of one region whose traffic crosses the border of the cut.
-	a := f.config("eu-1", "a")
-	f.regions(map[string][]string{"eu-1": {"a"}})
-	b := f.config("eu-1", "b")
-	b.Transport = nil
-	_ = a
-	mesh := f.run(b, []string{f.addr("a/lan")}, nil)
+	f.regions(map[string][]string{"eu-1": {"a", "b", "c", "d"}})
+	members := func(n int) func() bool {
+		return func() bool {
+			for _, m := range f.meshes {
+				if len(m.State().Members) != n {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	within(t, 8*time.Second, "all meet", members(4))
+	f.net.move("island", "c", "d")
+	within(t, 8*time.Second, "each half finds the other dead", members(2))
+	f.net.move("", "c", "d")
+	within(t, 8*time.Second, "the halves meet again", members(4))
+	within(t, 8*time.Second, "one lead is left", func() bool {
+		leads := 0
+		for _, m := range f.meshes {
+			if m.State().IsLead {
+				leads++
+			}
+		}
+		return leads == 1
+	})
+}
+
+func TestRestartedAgentThatKnowsNobodyIsFound(t *testing.T) {
+	f := newFleet(t)
+	a := f.start("eu-1", "a", nil, nil)
+	b := f.start("eu-1", "b", []string{f.addr("a/lan")}, nil)
 	members := func(m *Mesh) int { return len(m.State().Members) }
-	within(t, 5*time.Second, "both meet", func() bool { return members(mesh) == 2 && members(f.meshes["a"]) == 2 })
-	if err := mesh.Close(); err != nil {
+	within(t, 5*time.Second, "both meet", func() bool { return members(a) == 2 && members(b) == 2 })
+	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 5*time.Second, "a finds b dead", func() bool { return members(f.meshes["a"]) == 1 })
-	// b comes back knowing nobody: only a's memory can join them.
-	again := f.config("eu-1", "b")
-	back := f.run(again, nil, nil)
-	within(t, 5*time.Second, "a finds b again", func() bool { return members(back) == 2 && members(f.meshes["a"]) == 2 })
+	within(t, 5*time.Second, "a finds b dead", func() bool { return members(a) == 1 })
+	back := f.start("eu-1", "b", nil, nil)
+	within(t, 5*time.Second, "a finds b again", func() bool { return members(back) == 2 && members(a) == 2 })
 }

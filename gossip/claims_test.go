@@ -1,0 +1,87 @@
+package gossip
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestVerdictReachesEveryMemberAndExpires(t *testing.T) {
+	f := newFleet(t)
+	f.mod = func(c *Config) { c.Timing.VerdictExpiry = 700 * time.Millisecond }
+	f.regions(map[string][]string{"eu-1": {"a", "b", "c", "d", "e"}})
+	within(t, 8*time.Second, "three gateways among five", func() bool {
+		n := 0
+		for _, m := range f.meshes {
+			if s := m.State(); s.IsGateway && len(s.Members) == 5 {
+				n++
+			}
+		}
+		return n == 3
+	})
+	gateway := f.meshes[f.meshes["a"].State().Gateways[0]]
+	down := func(want ...string) func() bool {
+		return func() bool {
+			for _, m := range f.meshes {
+				if !slices.Equal(m.State().Down, want) {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	gateway.Declare([]string{"us-1", "eu-2", "us-1"})
+	within(t, 500*time.Millisecond, "all hold both regions down", down("eu-2", "us-1"))
+	throughout(t, time.Second, "the verdict is repeated", down("eu-2", "us-1"))
+	if v := f.meshes["a"].State().Verdicts; len(v) != 1 || v[0].From != gateway.cfg.Name {
+		t.Errorf("who said it: %+v", v)
+	}
+	gateway.Declare([]string{"eu-2"})
+	within(t, 500*time.Millisecond, "a change is told at once", down("eu-2"))
+	if err := gateway.Close(); err != nil {
+		t.Fatal(err)
+	}
+	delete(f.meshes, gateway.cfg.Name)
+	within(t, 2*time.Second, "without repeats it is void", down())
+}
+
+func TestOpinionsGoToFellowGatewaysOnly(t *testing.T) {
+	f := newFleet(t)
+	f.regions(map[string][]string{"eu-1": {"a", "b", "c", "d"}})
+	within(t, 8*time.Second, "three gateways among four", func() bool {
+		n := 0
+		for _, m := range f.meshes {
+			if s := m.State(); s.IsGateway && len(s.Members) == 4 {
+				n++
+			}
+		}
+		return n == 3
+	})
+	gateways := f.meshes["a"].State().Gateways
+	speaker := f.meshes[gateways[0]]
+	speaker.Opine([]string{"us-1"})
+	opinion := func(m *Mesh) []string {
+		for _, o := range m.State().Opinions {
+			if o.From == gateways[0] && time.Since(o.Arrived) < 500*time.Millisecond {
+				return o.Regions
+			}
+		}
+		return nil
+	}
+	within(t, time.Second, "both fellows know", func() bool {
+		return slices.Equal(opinion(f.meshes[gateways[1]]), []string{"us-1"}) && slices.Equal(opinion(f.meshes[gateways[2]]), []string{"us-1"})
+	})
+	for name, m := range f.meshes {
+		if !slices.Contains(gateways, name) && len(m.State().Opinions) != 0 {
+			t.Errorf("%s is no gateway and was told: %+v", name, m.State().Opinions)
+		}
+		if len(m.State().Down) != 0 {
+			t.Errorf("%s takes an opinion for a verdict", name)
+		}
+	}
+	speaker.Opine(nil)
+	within(t, time.Second, "fresh, and empty again", func() bool {
+		o := f.meshes[gateways[1]].State().Opinions
+		return len(o) == 1 && len(o[0].Regions) == 0
+	})
+}
