@@ -175,6 +175,40 @@ func TestConsulTokenThatLosesItsRightsKeepsLastKnownGood(t *testing.T) {
 	await(t, c, "believed again", both(fresh, has(b, catalog.Ready)))
 }
 
+func TestConsulTokenOfTheAgentNeedsFewRights(t *testing.T) {
+	t.Parallel()
+	s := consultest.Start(t, consultest.Config{DC: "eu-1", ACL: true})
+	cfg := consulConfig(s)
+	cfg.Token, _ = tokenFor(t, s, `
+		service "tidegate"      { policy = "write" }
+		service_prefix ""       { policy = "read" }
+		node_prefix ""          { policy = "read" }
+		key_prefix "tidegate/"  { policy = "read" }`)
+	b := newBackend(t, "alarms", "alarms-1")
+	placeInConsul(t, s, b, passing())
+	c := observe(t, s, cfg, "", "alarms")
+	await(t, c, "ready", both(fresh, has(b, catalog.Ready)))
+	if err := c.Register(t.Context(), self(nil)); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := c.Peers(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := c.GetKV(t.Context(), "tidegate/policy", ""); err != nil {
+		t.Error(err)
+	}
+	results, err := c.PutAll(t.Context(), "tidegate/policy", []byte("x"))
+	if err != nil || len(results) != 1 || results[0].Err == nil {
+		t.Errorf("writing a key without the right to: %v, %v", results, err)
+	}
+	if err := c.Deregister(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if c.gauge(t, "tidegate_catalog_errors_total", "register") != 0 {
+		t.Error("the check could not be renewed")
+	}
+}
+
 func tokenFor(t *testing.T, s *consultest.Server, rules string) (secret, policy string) {
 	t.Helper()
 	p, _, err := s.Client().ACL().PolicyCreate(&api.ACLPolicy{Name: "agent", Rules: rules}, nil)

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/hashicorp/consul/api"
+
 	"github.com/tidegate/tidegate/agent/catalog"
 	"github.com/tidegate/tidegate/agent/catalog/consultest"
 )
@@ -46,7 +48,8 @@ func TestConsulDatacenters(t *testing.T) {
 		}
 	})
 	t.Run("LostDatacenterIsAStraggler", func(t *testing.T) {
-		results, err := eu1.PutAll(t.Context(), "tidegate/policy", []byte("v3"), "eu-1", "eu-2", "us-1")
+		consultest.Eventually(t, soon, "eu-1 holds us-1 for failed", func() bool { return failedMember(servers[0], "server-us-1.us-1") })
+		results, err := eu1.PutAll(t.Context(), "tidegate/policy", []byte("v3"), "eu-1", "named-only")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,12 +58,21 @@ func TestConsulDatacenters(t *testing.T) {
 			failed[r.Datacenter] = r.Err != nil
 			t.Logf("%s: %v", r.Datacenter, r.Err)
 		}
-		if len(results) != 3 || failed["eu-1"] || failed["eu-2"] || !failed["us-1"] {
-			t.Errorf("results %v, want us-1 alone to fail", results)
+		if len(results) != 4 || failed["eu-1"] || failed["eu-2"] || !failed["us-1"] || !failed["named-only"] {
+			t.Errorf("results %v, want us-1 and the unknown one to fail", results)
 		}
 		if value, _, err := eu1.GetKV(t.Context(), "tidegate/policy", "eu-2"); string(value) != "v3" || err != nil {
 			t.Errorf("eu-2 holds %q (error %v), want v3", value, err)
 		}
+	})
+}
+
+const serfFailed = 4 // as Consul's members API numbers it
+
+func failedMember(s *consultest.Server, name string) bool {
+	members, err := s.Client().Agent().Members(true)
+	return err == nil && slices.ContainsFunc(members, func(m *api.AgentMember) bool {
+		return m.Name == name && m.Status == serfFailed
 	})
 }
 

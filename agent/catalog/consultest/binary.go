@@ -80,7 +80,7 @@ func toolDir(ctx context.Context) (string, error) {
 	}
 	dir := filepath.Join(filepath.Dir(strings.TrimSpace(out)), "test")
 	if _, err := os.Stat(filepath.Join(dir, "consul.mod")); err != nil {
-		return "", err
+		return "", fmt.Errorf("not on PATH, and the test runs outside the module that can build it: %w", err)
 	}
 	return dir, nil
 }

@@ -1,6 +1,7 @@
 package consultest
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"slices"
@@ -8,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/consul/api"
 )
 
 func (s *Server) run() {
@@ -34,11 +37,26 @@ func ownEnv() []string {
 // does nothing.
 func (s *Server) Kill() { s.proc.signal(syscall.SIGKILL, 10*time.Second) }
 
-// Stop lets the server leave and end by itself.
+// Stop asks the server to end, as a service manager does; it stays a member that
+// is expected back.
 func (s *Server) Stop() { s.proc.signal(syscall.SIGINT, 10*time.Second) }
 
-// Pause freezes the server: it keeps its connections and answers nothing.
-func (s *Server) Pause() { s.proc.cmd.Process.Signal(syscall.SIGSTOP) }
+// Pause freezes the server: it keeps its connections and answers nothing. It
+// returns once that is so.
+func (s *Server) Pause() {
+	s.t.Helper()
+	s.proc.cmd.Process.Signal(syscall.SIGSTOP)
+	Eventually(s.t, 10*time.Second, "consul "+s.cfg.DC+" is frozen", func() bool { return !s.answers() })
+}
+
+// answers says whether the server answers within a moment.
+func (s *Server) answers() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	var q api.QueryOptions
+	_, err := s.client.Status().LeaderWithQueryOptions(q.WithContext(ctx))
+	return err == nil
+}
 
 // Resume ends a Pause.
 func (s *Server) Resume() { s.proc.cmd.Process.Signal(syscall.SIGCONT) }
