@@ -8,7 +8,10 @@ import (
 	"time"
 )
 
-const maxAddresses = 4_096
+const (
+	maxAddresses     = 4_096
+	sampledAddresses = 16
+)
 
 // addressBook remembers where agents of a pool were, or were said to be.
 // memberlist forgets the dead, so that without it two halves of a pool that
@@ -67,16 +70,21 @@ func (b *addressBook) sight(addr, region string, live bool, now time.Time) {
 	}
 }
 
-// makeRoom forgets the learned address that was seen longest ago when the book
-// is full.
+// makeRoom forgets, when the book is full, the learned address that was seen
+// longest ago among a few picked at random (maps are ranged over from a random
+// place): looking at all of them for each new one would cost too much.
 func (b *addressBook) makeRoom() bool {
 	if len(b.entries) < maxAddresses {
 		return true
 	}
 	var oldest *address
+	looked := 0
 	for _, e := range b.entries {
 		if !e.configured && (oldest == nil || e.seen.Before(oldest.seen)) {
 			oldest = e
+		}
+		if looked++; looked == sampledAddresses {
+			break
 		}
 	}
 	if oldest == nil {

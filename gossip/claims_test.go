@@ -6,11 +6,13 @@ import (
 	"time"
 )
 
-func TestVerdictReachesEveryMemberAndExpires(t *testing.T) {
+// declaringFleet is a region of five with its gateways settled.
+func declaringFleet(t *testing.T, timing func(*Timing)) (*fleet, *Mesh) {
+	t.Helper()
 	f := newFleet(t)
-	f.mod = func(c *Config) { c.Timing.VerdictExpiry = 700 * time.Millisecond }
+	f.mod = func(c *Config) { timing(&c.Timing) }
 	f.regions(map[string][]string{"eu-1": {"a", "b", "c", "d", "e"}})
-	within(t, 8*time.Second, "three gateways among five", func() bool {
+	within(t, 10*time.Second, "three gateways among five", func() bool {
 		n := 0
 		for _, m := range f.meshes {
 			if s := m.State(); s.IsGateway && len(s.Members) == 5 {
@@ -19,30 +21,44 @@ func TestVerdictReachesEveryMemberAndExpires(t *testing.T) {
 		}
 		return n == 3
 	})
-	gateway := f.meshes[f.meshes["a"].State().Gateways[0]]
-	down := func(want ...string) func() bool {
-		return func() bool {
-			for _, m := range f.meshes {
-				if !slices.Equal(m.State().Down, want) {
-					return false
-				}
+	return f, f.meshes[f.meshes["a"].State().Gateways[0]]
+}
+
+func (f *fleet) allHold(down ...string) func() bool {
+	return func() bool {
+		for _, m := range f.meshes {
+			if !slices.Equal(m.State().Down, down) {
+				return false
 			}
-			return true
 		}
+		return true
 	}
+}
+
+func TestVerdictIsToldAtOnce(t *testing.T) {
+	f, gateway := declaringFleet(t, func(t *Timing) { t.Verdict, t.VerdictExpiry = time.Minute, 2*time.Minute })
 	gateway.Declare([]string{"us-1", "eu-2", "us-1"})
-	within(t, 500*time.Millisecond, "all hold both regions down", down("eu-2", "us-1"))
-	throughout(t, time.Second, "the verdict is repeated", down("eu-2", "us-1"))
+	within(t, 5*time.Second, "all hold both regions down", f.allHold("eu-2", "us-1"))
 	if v := f.meshes["a"].State().Verdicts; len(v) != 1 || v[0].From != gateway.cfg.Name {
 		t.Errorf("who said it: %+v", v)
 	}
 	gateway.Declare([]string{"eu-2"})
-	within(t, 500*time.Millisecond, "a change is told at once", down("eu-2"))
+	within(t, 5*time.Second, "a change is told", f.allHold("eu-2"))
+	gateway.Declare(nil)
+	within(t, 5*time.Second, "and its end", f.allHold())
+}
+
+func TestVerdictIsRepeatedAndExpiresWithoutRepeats(t *testing.T) {
+	const expiry = 1500 * time.Millisecond
+	f, gateway := declaringFleet(t, func(t *Timing) { t.VerdictExpiry = expiry })
+	gateway.Declare([]string{"us-1"})
+	within(t, 5*time.Second, "all hold it down", f.allHold("us-1"))
+	throughout(t, expiry+300*time.Millisecond, "the verdict is repeated", f.allHold("us-1"))
 	if err := gateway.Close(); err != nil {
 		t.Fatal(err)
 	}
 	delete(f.meshes, gateway.cfg.Name)
-	within(t, 2*time.Second, "without repeats it is void", down())
+	within(t, 5*time.Second, "without repeats it is void", f.allHold())
 }
 
 func TestOpinionsGoToFellowGatewaysOnly(t *testing.T) {
@@ -68,7 +84,7 @@ func TestOpinionsGoToFellowGatewaysOnly(t *testing.T) {
 		}
 		return nil
 	}
-	within(t, time.Second, "both fellows know", func() bool {
+	within(t, 5*time.Second, "both fellows know", func() bool {
 		return slices.Equal(opinion(f.meshes[gateways[1]]), []string{"us-1"}) && slices.Equal(opinion(f.meshes[gateways[2]]), []string{"us-1"})
 	})
 	for name, m := range f.meshes {
@@ -80,7 +96,7 @@ func TestOpinionsGoToFellowGatewaysOnly(t *testing.T) {
 		}
 	}
 	speaker.Opine(nil)
-	within(t, time.Second, "fresh, and empty again", func() bool {
+	within(t, 5*time.Second, "fresh, and empty again", func() bool {
 		o := f.meshes[gateways[1]].State().Opinions
 		return len(o) == 1 && len(o[0].Regions) == 0
 	})

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,9 +68,9 @@ func (a *authority) verify(der []byte) (region, agent string, pub ed25519.Public
 // quickTiming finds dead members in about a second.
 func quickTiming() Timing {
 	t := DevTiming()
-	t.LAN.ProbeInterval, t.LAN.ProbeTimeout, t.LAN.SuspicionMult = 200*time.Millisecond, 150*time.Millisecond, 2
+	t.LAN.ProbeInterval, t.LAN.ProbeTimeout, t.LAN.SuspicionMult = 250*time.Millisecond, 200*time.Millisecond, 3
 	t.WAN = t.LAN
-	t.Settle, t.GatewayDown = 200*time.Millisecond, 300*time.Millisecond
+	t.Settle, t.GatewayDown = 200*time.Millisecond, time.Second
 	t.Tick, t.Load, t.Digest = 20*time.Millisecond, 100*time.Millisecond, 200*time.Millisecond
 	t.VectorChange, t.VectorRepeat = 100*time.Millisecond, 300*time.Millisecond
 	t.LeadSilence = 600 * time.Millisecond
@@ -89,8 +91,9 @@ type fleet struct {
 	mod    func(*Config)
 }
 
-func newFleet(t testing.TB) *fleet {
+func newFleet(t *testing.T) *fleet {
 	t.Helper()
+	t.Parallel() // the tests wait more than they work
 	return &fleet{
 		t: t, ca: newAuthority(t), net: newNetwork(), ports: make(map[string]int),
 		meshes: make(map[string]*Mesh), regs: make(map[string]*prometheus.Registry),
@@ -179,19 +182,25 @@ func (f *fleet) lead(region string) *Mesh {
 	return nil
 }
 
+// nextPort stays below the range that outgoing connections take theirs from,
+// so that a restarted agent finds its port free.
+var nextPort atomic.Int64
+
+func init() { nextPort.Store(20_000 + mathrand.Int64N(10_000)) }
+
 func freePort(t testing.TB) int {
 	t.Helper()
-	for range 20 {
-		tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", nextPort.Add(1))
+		tcp, err := net.Listen("tcp", addr)
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
-		port := tcp.Addr().(*net.TCPAddr).Port
-		udp, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+		udp, err := net.ListenPacket("udp", addr)
 		_ = tcp.Close()
 		if err == nil {
 			_ = udp.Close()
-			return port
+			return portOf(addr)
 		}
 	}
 	t.Fatal("no free port")

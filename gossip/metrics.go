@@ -13,7 +13,8 @@ import (
 // meshMetrics are the mesh's own series, and the way to memberlist's.
 type meshMetrics struct {
 	registry   prometheus.Registerer
-	collectors []prometheus.Collector
+	own        []prometheus.Collector
+	registered []prometheus.Collector
 	sink       string
 	agent      string
 
@@ -46,7 +47,7 @@ func newMeshMetrics(agent string) *meshMetrics {
 	for _, reason := range dropReasons() {
 		m.dropped.WithLabelValues(reason)
 	}
-	m.collectors = []prometheus.Collector{m.dropped, m.received, m.failed, m.joins, m.terms, m.wanOpened, m.vectorBytes}
+	m.own = []prometheus.Collector{m.dropped, m.received, m.failed, m.joins, m.terms, m.wanOpened, m.vectorBytes}
 	return m
 }
 
@@ -56,35 +57,32 @@ func (m *meshMetrics) register(reg prometheus.Registerer, state prometheus.Colle
 		return nil
 	}
 	m.registry = reg
-	for i, c := range append(m.collectors, state) {
+	for _, c := range append(slices.Clone(m.own), state) {
 		if err := reg.Register(c); err != nil {
-			m.collectors = slices.Clone(m.collectors[:min(i, len(m.collectors))])
 			m.unregister()
-			return fmt.Errorf("register gossip metrics: %w", err)
+			return fmt.Errorf("register gossip metrics, one registry an agent: %w", err)
 		}
+		m.registered = append(m.registered, c)
 	}
-	m.collectors = append(m.collectors, state)
 	sink, collector, err := processSinks.add(reg, m.agentLabels(), []string{poolLAN, poolWAN})
 	if err != nil {
 		m.unregister()
 		return err
 	}
 	m.sink = sink
-	m.collectors = append(m.collectors, collector)
+	m.registered = append(m.registered, collector)
 	return nil
 }
 
 func (m *meshMetrics) unregister() {
-	if m.registry == nil {
-		return
-	}
 	if m.sink != "" {
 		processSinks.remove(m.sink)
+		m.sink = ""
 	}
-	for _, c := range m.collectors {
+	for _, c := range m.registered {
 		m.registry.Unregister(c)
 	}
-	m.registry = nil
+	m.registered = nil
 }
 
 func (m *meshMetrics) agentLabels() []metrics.Label {

@@ -175,14 +175,25 @@ func (m *Mesh) adoptVector(r *region, v *Vector, e *envelope, a arrival, now tim
 	}
 	r.vector, r.vectorFrame, r.vectorArrived = v, whole.encode(), now
 	m.book.dirty = true
-	for i := range v.Agents {
-		if addr := v.Agents[i].WANAddr; addr != "" && v.Agents[i].Name != m.cfg.Name {
-			m.wanBook.sight(addr, v.Region, false, now)
-		}
-	}
+	m.noteGateways(v, now)
 	if a.pool == m.lan {
 		m.fanoutSeen(r)
 		return
 	}
 	m.planFanout(r, now)
+}
+
+// noteGateways remembers the WAN addresses a vector tells, so that an agent
+// that becomes a gateway knows whom to join.
+func (m *Mesh) noteGateways(v *Vector, now time.Time) {
+	noted := 0
+	for i := range v.Agents {
+		if v.Agents[i].WANAddr == "" || v.Agents[i].Name == m.cfg.Name {
+			continue
+		}
+		m.wanBook.sight(v.Agents[i].WANAddr, v.Region, false, now)
+		if noted++; noted > 2*gatewayCount {
+			return
+		}
+	}
 }
