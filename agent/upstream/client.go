@@ -15,7 +15,8 @@ import (
 
 // Config bounds a Client. The zero value of a field means its default.
 type Config struct {
-	// MaxIdlePerInstance is how many unused connections an instance keeps: default 64.
+	// MaxIdlePerInstance is how many connections of an instance that were not
+	// needed for a second are kept: default 64.
 	MaxIdlePerInstance int
 	// MaxPerInstance is how many connections an instance may have: default 512.
 	// Do refuses at once with ErrBusy beyond it.
@@ -45,6 +46,7 @@ type Client struct {
 	cfg            Config
 	buffers        sync.Pool // of *[]byte, bufferSize to maxPooledBuffer
 	stale, retried atomic.Uint64
+	period         time.Duration // between sweeps
 
 	mu     sync.Mutex // guards what follows
 	pools  map[string]*pool
@@ -64,7 +66,7 @@ func New(cfg Config) *Client {
 	if cfg.Dial == nil {
 		cfg.Dial = (&net.Dialer{}).DialContext
 	}
-	c := &Client{cfg: cfg, pools: map[string]*pool{}}
+	c := &Client{cfg: cfg, pools: map[string]*pool{}, period: min(time.Second, cfg.IdleTimeout/2)}
 	c.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
 	return c
 }

@@ -54,7 +54,7 @@ func TestAnswersNeverChangePlacesUnderLoad(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if s := c.Stats(); s.Idle > 4 || s.Open != s.Idle {
+	if s := c.Stats(); s.Open != s.Idle {
 		t.Errorf("%+v", s)
 	}
 }
@@ -224,6 +224,36 @@ func TestLimitOfConnectionsRefusesAtOnce(t *testing.T) {
 		resp.Body.Close()
 	}
 	mustRead(t, c, addr, &Request{RequestURI: "/"})
+}
+
+// hold opens n connections at once, then ends their requests.
+func hold(t *testing.T, c *Client, addr string, n int) {
+	var open []*Response
+	for range n {
+		resp, err := c.Do(t.Context(), addr, &Request{RequestURI: "/"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, resp)
+	}
+	for _, resp := range open {
+		io.Copy(io.Discard, resp.Body)
+	}
+}
+
+func TestConnectionsOfABurstAreKeptForTheNextAndThenGivenUp(t *testing.T) {
+	addr := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush()
+		io.WriteString(w, "x")
+	})
+	c := newClient(t, Config{MaxIdlePerInstance: 2})
+	c.period = 300 * time.Millisecond
+	hold(t, c, addr, 10)
+	hold(t, c, addr, 10)
+	if s := c.Stats(); s.Dialed != 10 || s.Idle != 10 {
+		t.Errorf("after two bursts of 10: %+v", s)
+	}
+	eventually(t, "two connections are left", func() bool { return c.Stats().Open == 2 })
 }
 
 func TestUnusedConnectionsAreClosed(t *testing.T) {
