@@ -66,6 +66,9 @@ func TestConsulRegistration(t *testing.T) {
 		t.Fatal(err)
 	}
 	consultest.Eventually(t, 2*time.Second, "registered again within one TTL update", registeredAs(s, "passing"))
+	if c.gauge(t, "tidegate_catalog_errors_total", "register") != 0 || c.log.count("no longer knows this agent") != 1 {
+		t.Error("being unknown to Consul was taken for a failure, which waits before it tries again")
+	}
 
 	if err := c.Deregister(t.Context()); err != nil {
 		t.Fatal(err)
