@@ -181,41 +181,52 @@ func pathFault(path string) string {
 	return ""
 }
 
-// segmentFault says why one segment can match nothing. A dot segment counts as
-// such with path parameters too ("..;x"), which some servers cut off.
+// segmentFault says why one segment can match nothing.
 func segmentFault(seg string) string {
 	dots, onlyDots := 0, true
-	for i := 0; i < len(seg); i++ {
-		c := seg[i]
-		if c == '%' {
-			if i+2 >= len(seg) {
-				return "the path has a broken escape"
-			}
-			high, low := unhex(seg[i+1]), unhex(seg[i+2])
-			if high > 15 || low > 15 {
-				return "the path has a broken escape"
-			}
-			c = high<<4 | low
-			i += 2
-		} else if c == '?' || c == '#' {
-			return "the path holds a query or fragment"
-		}
-		if c < 0x20 || c == 0x7f {
-			return "the path has a control character"
-		}
+	for i := 0; i < len(seg); {
+		c, size := byteAt(seg, i)
+		i += size
 		switch {
-		case c == '.' && onlyDots:
+		case size == 0:
+			return "the path has a broken escape"
+		case size == 1 && (c == '?' || c == '#'):
+			return "the path holds a query or fragment"
+		case c < 0x20 || c == 0x7f:
+			return "the path has a control character"
+		case !onlyDots:
+		case c == '.':
 			dots++
-		case c == ';' && onlyDots && (dots == 1 || dots == 2):
+		case c == ';' && isDotSegment(dots):
 			return "the path has a dot segment"
 		default:
 			onlyDots = false
 		}
 	}
-	if onlyDots && (dots == 1 || dots == 2) {
+	if onlyDots && isDotSegment(dots) {
 		return "the path has a dot segment"
 	}
 	return ""
+}
+
+// isDotSegment tells whether so many dots, and nothing else, name a directory.
+// Path parameters behind them ("..;x") are cut off by some servers.
+func isDotSegment(dots int) bool { return dots == 1 || dots == 2 }
+
+// byteAt returns the decoded byte at i and how many bytes it was written in: 1,
+// 3 for an escape, 0 for a broken one.
+func byteAt(s string, i int) (c byte, size int) {
+	if s[i] != '%' {
+		return s[i], 1
+	}
+	if i+2 >= len(s) {
+		return 0, 0
+	}
+	high, low := unhex(s[i+1]), unhex(s[i+2])
+	if high > 15 || low > 15 {
+		return 0, 0
+	}
+	return high<<4 | low, 3
 }
 
 func unhex(c byte) byte {
