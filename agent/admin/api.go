@@ -11,15 +11,16 @@ import (
 // The paths of the control API, version 1. Answers are JSON; errors are
 // application/problem+json (RFC 9457) with the fields of Problem.
 const (
-	PathHealth   = "/healthz"     // GET: the process lives
-	PathReady    = "/readyz"      // GET: may be given traffic, 503 otherwise
-	PathMetrics  = "/metrics"     // GET: Prometheus text
-	PathMembers  = "/v1/members"  // GET: MembersAnswer
-	PathRegions  = "/v1/regions"  // GET: RegionsAnswer
-	PathServices = "/v1/services" // GET: ServicesAnswer
-	PathExplain  = "/v1/explain"  // POST ExplainRequest: ExplainAnswer
-	PathPolicy   = "/v1/policy"   // GET: PolicyAnswer; PUT PolicyApply: PolicyApplied
-	PathDrain    = "/v1/drain"    // POST DrainRequest: DrainAnswer
+	PathHealth   = "/healthz"      // GET: the process lives
+	PathReady    = "/readyz"       // GET: may be given traffic, 503 otherwise
+	PathMetrics  = "/metrics"      // GET: Prometheus text
+	PathProfiles = "/debug/pprof/" // GET: profiles of the Go runtime
+	PathMembers  = "/v1/members"   // GET: MembersAnswer
+	PathRegions  = "/v1/regions"   // GET: RegionsAnswer
+	PathServices = "/v1/services"  // GET: ServicesAnswer
+	PathExplain  = "/v1/explain"   // POST ExplainRequest: ExplainAnswer
+	PathPolicy   = "/v1/policy"    // GET: PolicyAnswer; PUT PolicyApply: PolicyApplied
+	PathDrain    = "/v1/drain"     // POST DrainRequest: DrainAnswer
 )
 
 // ProblemType is the media type of an error answer.

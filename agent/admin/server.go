@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/pprof"
 
 	"github.com/tidegate/tidegate/policy"
 )
@@ -37,6 +38,9 @@ func NewHandler(a Agent, metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	addReadiness(mux, a)
 	mux.Handle("GET "+PathMetrics, metrics)
+	mux.HandleFunc("GET "+PathProfiles, pprof.Index)
+	mux.HandleFunc("GET "+PathProfiles+"profile", pprof.Profile)
+	mux.HandleFunc("GET "+PathProfiles+"trace", pprof.Trace)
 	mux.HandleFunc("GET "+PathMembers, func(w http.ResponseWriter, _ *http.Request) { answer(w, a.Members()) })
 	mux.HandleFunc("GET "+PathRegions, func(w http.ResponseWriter, _ *http.Request) { answer(w, a.Regions()) })
 	mux.HandleFunc("GET "+PathServices, func(w http.ResponseWriter, _ *http.Request) { answer(w, a.Services()) })
