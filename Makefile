@@ -12,11 +12,11 @@ LDFLAGS     := -s -w -X $(PACKAGE)/agent/cli.release=$(VERSION)
 
 # Tests of different packages take fixed times (timers, real Consul): two
 # packages at once, however many cores there are.
-PARALLEL    ?= 2
+PARALLEL     ?= 2
 TEST_TIMEOUT ?= 20m
 FUZZ_SECONDS ?= 3
 
-export GOFLAGS := -buildvcs=false
+export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
 .PHONY: build
 build:
@@ -43,7 +43,7 @@ test: tools
 
 .PHONY: lint
 lint:
-	unformatted="$$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l)"; \
+	unformatted="$$(gofmt -l .)"; \
 	  if [ -n "$$unformatted" ]; then printf 'run gofmt -w on:\n%s\n' "$$unformatted" >&2; exit 1; fi
 	go vet ./...
 	go tool -modfile=tools.mod staticcheck ./...

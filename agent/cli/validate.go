@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -64,8 +63,8 @@ func validateOne(arg string, flags *configFlags) ([]checked, error) {
 	}
 	files := []string{arg}
 	if info.IsDir() {
-		if files, err = filepath.Glob(filepath.Join(arg, "*.hcl")); err != nil || len(files) == 0 {
-			return nil, usagef("no *.hcl in %s", arg)
+		if files, err = config.Files(arg); err != nil {
+			return nil, usageError{err}
 		}
 	}
 	byKind := map[fileKind][]policy.File{}

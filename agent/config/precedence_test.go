@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -202,5 +203,13 @@ func TestConsulBlockCarriesItsDefaultsToTheCatalog(t *testing.T) {
 	}
 	if out, err := json.Marshal(got.Catalog.Consul); err != nil || strings.Contains(string(out), "secret-id") {
 		t.Errorf("JSON is %s, %v, want the token masked", out, err)
+	}
+}
+
+func TestMissingFileAndEmptyDirectoryAreRefused(t *testing.T) {
+	for _, path := range []string{"no-such-file.hcl", t.TempDir()} {
+		if got, err := Load([]string{path}, noEnv, nil); got != nil || !errors.Is(err, ErrInvalid) {
+			t.Errorf("Load(%q) = %v, %v, want an error of kind ErrInvalid", path, got, err)
+		}
 	}
 }

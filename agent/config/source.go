@@ -34,7 +34,7 @@ func expand(paths []string) ([]string, error) {
 			files = append(files, path)
 			continue
 		}
-		found, err := list(path)
+		found, err := Files(path)
 		if err != nil {
 			return nil, err
 		}
@@ -43,7 +43,9 @@ func expand(paths []string) ([]string, error) {
 	return files, nil
 }
 
-func list(dir string) ([]string, error) {
+// Files lists the *.hcl and *.hcl.json of a directory in the order of their
+// names. A directory without any is an error of kind ErrInvalid.
+func Files(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
@@ -56,7 +58,7 @@ func list(dir string) ([]string, error) {
 		}
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("read configuration: no *.hcl in directory %s", dir)
+		return nil, fmt.Errorf("%w: no *.hcl in directory %s", ErrInvalid, dir)
 	}
 	sort.Strings(files)
 	return files, nil
