@@ -88,6 +88,9 @@ func defaultTo[T int | time.Duration](field *T, value T) {
 //
 // Errors are *Error; see its kinds.
 func (c *Client) Do(ctx context.Context, addr string, req *Request) (*Response, error) {
+	if ctx.Err() != nil {
+		return nil, ended(ctx, "send request", addr, true)
+	}
 	resp, err := c.attempt(ctx, addr, req, false)
 	if err != nil && errors.Is(err, ErrStale) {
 		c.stale.Add(1)

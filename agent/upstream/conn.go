@@ -200,12 +200,8 @@ func (cn *conn) fail(op string, err error) *Error {
 		e.Err = v
 		return e
 	}
-	if ended := cn.ctx.Err(); ended != nil {
-		e.Err = contextError(cn.ctx)
-		if ended == context.DeadlineExceeded {
-			e.Kind = ErrTimeout
-		}
-		return e
+	if cn.ctx.Err() != nil {
+		return ended(cn.ctx, op, cn.addr, false)
 	}
 	if cn.up != nil && cn.up.ended() {
 		if b, ok := cn.up.err.(*bodyError); ok {
@@ -219,11 +215,15 @@ func (cn *conn) fail(op string, err error) *Error {
 	return e
 }
 
-// contextError keeps context.Canceled or DeadlineExceeded findable beside the cause.
-func contextError(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if cause == err {
-		return err
+// ended describes a request whose context ended. The cause stays findable
+// beside context.Canceled or DeadlineExceeded.
+func ended(ctx context.Context, op, addr string, notSent bool) *Error {
+	e := &Error{Op: op, Addr: addr, Kind: ErrBroken, NotSent: notSent, Err: ctx.Err()}
+	if e.Err == context.DeadlineExceeded {
+		e.Kind = ErrTimeout
 	}
-	return fmt.Errorf("%w: %w", err, cause)
+	if cause := context.Cause(ctx); cause != e.Err {
+		e.Err = fmt.Errorf("%w: %w", e.Err, cause)
+	}
+	return e
 }

@@ -92,6 +92,7 @@ func (h *head) frame(method string, minor int) error {
 	switch {
 	case h.status < 200 || h.status == http.StatusNoContent:
 		h.length = 0
+		delete(h.header, "Content-Length") // RFC 9110 section 8.6 forbids it there
 	case method == http.MethodHead || h.status == http.StatusNotModified:
 	case hasCoding:
 		h.framed = chunked

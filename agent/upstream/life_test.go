@@ -94,6 +94,22 @@ func TestCancellationReachesTheInstance(t *testing.T) {
 	}
 }
 
+func TestRequestWhoseContextHasEndedIsNotSent(t *testing.T) {
+	arrived := make(chan struct{}, 1)
+	addr := serve(t, func(http.ResponseWriter, *http.Request) { arrived <- struct{}{} })
+	c := newClient(t, Config{})
+	lost := errors.New("region lost")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(lost)
+	_, err := c.Do(ctx, addr, &Request{RequestURI: "/"})
+	if !errors.Is(err, ErrNotSent) || !errors.Is(err, context.Canceled) || !errors.Is(err, lost) {
+		t.Error(err)
+	}
+	if len(arrived) > 0 || c.Stats().Dialed > 0 {
+		t.Error("the instance was bothered")
+	}
+}
+
 func TestDeadlineAndHeaderTimeoutAreTimeouts(t *testing.T) {
 	addr := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)

@@ -47,7 +47,7 @@ type Response struct {
 	Header        http.Header // canonical keys, without hop-by-hop fields; owned by the caller
 	ContentLength int64       // of Body in bytes; -1: unknown
 	// Body is never nil and must be closed. It is for one goroutine at a time;
-	// end the context to interrupt a Read. It implements io.WriterTo without a
+	// end the context to interrupt a Read: nothing else bounds it. It implements io.WriterTo without a
 	// buffer of its own. Read errors are of kind ErrBroken, ErrProtocol, ErrBody
 	// or ErrTimeout.
 	Body io.ReadCloser
