@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tidegate/tidegate/agent/config"
+	"github.com/tidegate/tidegate/agent/drill"
 	"github.com/tidegate/tidegate/policy"
 	"github.com/tidegate/tidegate/transport"
 )
@@ -151,10 +152,22 @@ func TestSamplePoliciesCompile(t *testing.T) {
 	}
 }
 
+func TestSampleDrillsAreValid(t *testing.T) {
+	for _, file := range samples(t, "drills/*.hcl") {
+		if strings.HasSuffix(file, ".policy.hcl") {
+			continue // read by the drill that names it
+		}
+		if _, err := drill.ReadFile(file); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestSamplesAreFormatted(t *testing.T) {
 	files := samples(t, "config/*.hcl")
 	files = append(files, samples(t, "config/policy/*.hcl")...)
 	files = append(files, samples(t, "consul/*.hcl")...)
+	files = append(files, samples(t, "drills/*.hcl")...)
 	for _, file := range files {
 		src, err := os.ReadFile(file)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -56,7 +57,7 @@ func printSources(out io.Writer, files []admin.PolicyFile) error {
 		if len(files) > 1 {
 			fmt.Fprintf(out, "# %s\n", printable(file.Name))
 		}
-		if _, err := fmt.Fprintln(out, file.Source); err != nil {
+		if _, err := fmt.Fprintln(out, strings.TrimSuffix(file.Source, "\n")); err != nil {
 			return err
 		}
 	}

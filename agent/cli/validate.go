@@ -93,7 +93,7 @@ func validateKinds(arg string, byKind map[fileKind][]policy.File, flags *configF
 		out = append(out, outcome(arg, kindPolicy, err))
 	}
 	for _, file := range byKind[kindDrill] {
-		out = append(out, outcome(file.Name, kindDrill, validateDrill(file)))
+		out = append(out, outcome(file.Name, kindDrill, validateDrill(file.Name)))
 	}
 	return out, nil
 }

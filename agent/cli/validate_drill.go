@@ -1,13 +1,9 @@
 package cli
 
-import (
-	"github.com/tidegate/tidegate/agent/drill"
-	"github.com/tidegate/tidegate/policy"
-)
+import "github.com/tidegate/tidegate/agent/drill"
 
-// validateDrill checks a drill file; the policy it may name is checked by
-// `drill run`, or when it is itself validated.
-func validateDrill(file policy.File) error {
-	_, err := drill.Parse(file.Name, file.Src)
+// validateDrill checks a drill file and the policy it names.
+func validateDrill(file string) error {
+	_, err := drill.ReadFile(file)
 	return err
 }
