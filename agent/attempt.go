@@ -24,9 +24,12 @@ func (j *journey) attemptLocal() (*answer, *failure) {
 	j.instance = inst.Address
 	ans, failed := j.agent.callInstance(j.ctx, inst, j.upstreamRequest())
 	if failed != nil {
-		// The pool is asked again only for an instance that did not just fail.
-		failed.leaves = j.tried != nil || pool.Pick(rand.Uint64(), time.Now(), inst) == nil
-		j.tried = inst
+		other := pool.Pick(rand.Uint64(), time.Now(), inst)
+		// The last place there is may be asked again, even the same instance.
+		failed.leaves = len(j.legs) > 1 && (j.tried != nil || other == nil)
+		if j.tried = inst; other == nil {
+			j.tried = nil
+		}
 	}
 	return ans, failed
 }

@@ -190,3 +190,20 @@ func (a *Agent) Missing(n int) string {
 	}
 	return ""
 }
+
+// ReadyInstances counts, for each service of the policy, the local instances
+// that may be given traffic.
+func (a *Agent) ReadyInstances() map[string]int {
+	v := a.view.Load()
+	ready := map[string]int{}
+	if v.Policy == nil {
+		return ready
+	}
+	now := time.Now()
+	for name := range v.Policy.Services() {
+		if pool := v.Local[name]; pool != nil {
+			ready[name] = pool.Load(now).Ready
+		}
+	}
+	return ready
+}

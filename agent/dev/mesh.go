@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -48,6 +49,10 @@ type Service struct {
 	Name      string
 	Regions   []string // where it lives; empty: everywhere
 	Instances int      // a region; default 2
+
+	// Handler answers instead of the sample, when set; it is still named and
+	// failed by the instance.
+	Handler http.Handler
 }
 
 func defaultServices() []Service {
@@ -194,7 +199,10 @@ func (m *Mesh) addInstances(r *Region, s Service) error {
 		return nil
 	}
 	for n := range cmp.Or(s.Instances, 2) {
-		i, err := startInstance(m.cfg.Bind, s.Name, r.Name, fmt.Sprintf("%s-%d", s.Name, n+1), m.cfg.Latency, m.cfg.Capacity)
+		i, err := startInstance(m.cfg.Bind, &Instance{
+			Service: s.Name, Region: r.Name, Name: fmt.Sprintf("%s-%d", s.Name, n+1),
+			slots: make(chan struct{}, m.cfg.Capacity), handler: s.Handler,
+		}, m.cfg.Latency)
 		if err != nil {
 			return fmt.Errorf("dev mesh: start an instance of %s: %w", s.Name, err)
 		}
@@ -271,18 +279,31 @@ func (m *Mesh) WaitReady(ctx context.Context) error {
 func (m *Mesh) waitingFor() string {
 	for _, r := range m.Regions {
 		for _, a := range r.Agents {
-			if a.Agent == nil {
-				continue
-			}
-			if ok, reason := a.Ready(); !ok {
-				return a.Name + ": " + reason
-			}
-			if reason := a.Missing(len(m.Regions) - 1); reason != "" {
+			if reason := m.missing(r, a); reason != "" {
 				return a.Name + ": " + reason
 			}
 		}
 	}
 	return ""
+}
+
+func (m *Mesh) missing(r *Region, a *Agent) string {
+	if a.Agent == nil {
+		return ""
+	}
+	if ok, reason := a.Ready(); !ok {
+		return reason
+	}
+	missing := map[string]int{}
+	for _, i := range r.Instances {
+		missing[i.Service]++
+	}
+	for service, ready := range a.ReadyInstances() {
+		if n := missing[service] - ready; n > 0 {
+			return fmt.Sprintf("%d instances of %s are not ready", n, service)
+		}
+	}
+	return a.Missing(len(m.Regions) - 1)
 }
 
 // Close ends every agent and service and removes the mesh's folder.

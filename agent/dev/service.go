@@ -22,23 +22,24 @@ type Instance struct {
 	latency  atomic.Int64 // nanoseconds
 	failing  atomic.Bool
 	served   atomic.Int64
+	handler  http.Handler // instead of the sample's answer
 	cancel   context.CancelFunc
 }
 
-func startInstance(bind, service, region, name string, latency time.Duration, capacity int) (*Instance, error) {
-	l, err := net.Listen("tcp", net.JoinHostPort(bind, "0"))
-	if err != nil {
+func startInstance(bind string, i *Instance, latency time.Duration) (*Instance, error) {
+	var err error
+	if i.listener, err = net.Listen("tcp", net.JoinHostPort(bind, "0")); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	i := &Instance{Service: service, Region: region, Name: name, listener: l, slots: make(chan struct{}, capacity), cancel: cancel}
+	var ctx context.Context
+	ctx, i.cancel = context.WithCancel(context.Background())
 	i.latency.Store(int64(latency))
 	mux := http.NewServeMux()
 	mux.HandleFunc("/health", i.health)
 	mux.HandleFunc("/", i.serve)
 	i.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second,
 		BaseContext: func(net.Listener) context.Context { return ctx }}
-	go func() { _ = i.server.Serve(l) }()
+	go func() { _ = i.server.Serve(i.listener) }()
 	return i, nil
 }
 
@@ -54,6 +55,9 @@ func (i *Instance) SetLatency(d time.Duration) { i.latency.Store(int64(d)) }
 // Served counts the requests answered with 200.
 func (i *Instance) Served() int64 { return i.served.Load() }
 
+// Stop ends the instance: its address refuses connections from now on.
+func (i *Instance) Stop() { i.close() }
+
 func (i *Instance) close() {
 	i.cancel()
 	_ = i.server.Close()
@@ -66,12 +70,16 @@ func (i *Instance) health(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (i *Instance) serve(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Served-By", i.Region+"/"+i.Name)
+	if i.handler != nil && !i.failing.Load() {
+		i.handler.ServeHTTP(w, r)
+		return
+	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	if err != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	w.Header().Set("X-Served-By", i.Region+"/"+i.Name)
 	switch {
 	case i.failing.Load():
 		w.WriteHeader(http.StatusInternalServerError)
