@@ -206,7 +206,7 @@ func TestMemberlistLinesBecomeRecords(t *testing.T) {
 
 func TestFloodOfLogLinesIsBounded(t *testing.T) {
 	var out strings.Builder
-	w := newPoolLogger(slog.New(slog.NewTextHandler(&out, nil)), "lan")
+	w := newLogWriter(slog.New(slog.NewTextHandler(&out, nil)), "lan").standard()
 	for range 10 * logLinesBurst {
 		w.Print("[ERR] memberlist: Decrypt packet failed")
 	}

@@ -22,20 +22,22 @@ type logWriter struct {
 	logger     *slog.Logger
 	limit      *rate.Limiter
 	suppressed atomic.Int64
+	muted      atomic.Bool // the pool is closed; memberlist's last probes still talk
 }
 
-func newPoolLogger(logger *slog.Logger, pool string) *log.Logger {
-	w := &logWriter{
+func newLogWriter(logger *slog.Logger, pool string) *logWriter {
+	return &logWriter{
 		logger: logger.With("component", "memberlist", "pool", pool),
 		limit:  rate.NewLimiter(logLinesPerSecond, logLinesBurst),
 	}
-	return log.New(w, "", 0)
 }
+
+func (w *logWriter) standard() *log.Logger { return log.New(w, "", 0) }
 
 func (w *logWriter) Write(line []byte) (int, error) {
 	level, text := splitLogLine(line)
 	ctx := context.Background()
-	if !w.logger.Enabled(ctx, level) {
+	if w.muted.Load() || !w.logger.Enabled(ctx, level) {
 		return len(line), nil
 	}
 	if !w.limit.Allow() {

@@ -21,7 +21,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-const certificateAnswers = 100 // a second
+const (
+	certificateAnswers = 100 // a second
+	metaTimeout        = 500 * time.Millisecond
+)
 
 // Mesh is one agent's part in the mesh. All methods are safe for concurrent
 // use.
@@ -130,8 +133,9 @@ func (m *Mesh) Start() error {
 }
 
 // Close stops everything the mesh started and waits for it. Others take this
-// agent for dead after a while unless Leave was called before. It may be called
-// more than once, and before Start.
+// agent for dead after a while unless Leave was called before. Dialling an
+// address that does not answer may hold it up for a stream timeout. It may be
+// called more than once, and before Start.
 func (m *Mesh) Close() error {
 	m.lifecycle.Lock()
 	defer m.lifecycle.Unlock()
@@ -322,7 +326,7 @@ func (m *Mesh) announce(ctx context.Context) {
 			if p == nil {
 				continue
 			}
-			if err := p.list.UpdateNode(m.cfg.Timing.LAN.StreamTimeout); err != nil {
+			if err := p.list.UpdateNode(metaTimeout); err != nil {
 				m.cfg.Logger.Debug("metadata goes out with the next gossip", "pool", p.name, "error", err)
 			}
 		}

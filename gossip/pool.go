@@ -31,6 +31,7 @@ type pool struct {
 	list   *memberlist.Memberlist
 	queue  *memberlist.TransmitLimitedQueue
 	live   atomic.Int64
+	log    *logWriter
 
 	meta    func() []byte
 	deliver func(p *pool, frame []byte)
@@ -79,6 +80,8 @@ func (m *Mesh) openPool(s poolSetup) (*pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s pool: %w", s.name, err)
 	}
+	p.log = newLogWriter(m.cfg.Logger, s.name)
+	cfg.Logger = p.log.standard()
 	cfg.Delegate, cfg.Events, cfg.Alive = p, p, p
 	if p.list, err = m.createList(s, cfg); err != nil {
 		return nil, fmt.Errorf("%s pool on %s: %w", s.name, s.bind.Addr, err)
@@ -128,7 +131,6 @@ func (m *Mesh) memberlistConfig(s poolSetup) (*memberlist.Config, error) {
 	cfg.HandoffQueueDepth = 4096
 	cfg.EnableCompression = false // signatures do not shrink, and LZW costs more CPU than it saves bytes
 	cfg.Keyring = m.keyring
-	cfg.Logger = newPoolLogger(m.cfg.Logger, s.name)
 	cfg.MetricLabels = s.labels
 	return cfg, nil
 }
@@ -201,8 +203,10 @@ func (p *pool) leave(timeout time.Duration) (err error) {
 	return err
 }
 
-// close ends the pool; leave must not be called after it.
+// close ends the pool; leave does nothing after it. One of memberlist's probes
+// may go on for up to its interval, without sending anything.
 func (p *pool) close() error {
+	p.log.muted.Store(true)
 	p.leaveOnce.Do(func() {})
 	return p.list.Shutdown()
 }
