@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -105,11 +104,6 @@ func loadIdentity(cert, key, ca string) (id *Identity, at string, err error) {
 func (l *loader) checkTLS() {
 	l.checkMeshTLS(&l.config.TLS.Mesh)
 	l.checkEdgeTLS(l.config.TLS.Edge)
-}
-
-// Denies says whether Deny names the peer or its region.
-func (m MeshTLS) Denies(p transport.Peer) bool {
-	return slices.Contains(m.Deny, p.Region) || slices.Contains(m.Deny, p.Region+"/"+p.Agent)
 }
 
 func (l *loader) checkDeny(key string, deny []string) {

@@ -26,16 +26,16 @@ func Defaults() *Config {
 // DefaultLimits returns the limits that stand where nothing is set.
 func DefaultLimits() Limits {
 	return Limits{
-		MaxHeaderBytes:       16 << 10,
-		MaxHeaderFields:      100,
-		StreamsPerConnection: 32,
-		Connections:          20000,
-		ConnectionsPerSource: 4096,
+		MaxHeaderBytes:       32 << 10,
+		MaxHeaderFields:      128,
+		StreamsPerConnection: 100,
+		Connections:          100_000,
+		ConnectionsPerSource: 10_000,
 		HandshakesPerSecond:  1000,
 		RetryAbove:           200,
 		HeaderTimeout:        10 * time.Second,
 		BodyTimeout:          30 * time.Second,
-		IdleTimeout:          90 * time.Second,
+		IdleTimeout:          60 * time.Second,
 		MeshStreams:          10000,
 		MeshConnections:      4096,
 		UpstreamIdle:         64,

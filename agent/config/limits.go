@@ -3,23 +3,23 @@ package config
 import "time"
 
 // Limits bound what devices and peers can make the agent hold. The defaults
-// suit an agent with 2 GB of memory and leave room for carrier NAT, where
-// thousands of devices share one source address.
+// suit an agent with 4 GiB of memory and leave room for carrier NAT, where
+// thousands of devices share one source address; package edge says why.
 type Limits struct {
 	// MaxHeaderBytes is the largest header section of a device request.
-	// Default 16KiB, range 1KiB–1MiB.
+	// Default 32KiB, range 1KiB–1MiB.
 	MaxHeaderBytes Size `hcl:"max_header_bytes"`
 	// MaxHeaderFields is how many header fields a device request may have.
-	// Default 100, range 10–1000.
+	// Default 128, range 10–1000.
 	MaxHeaderFields int `hcl:"max_header_fields"`
 	// StreamsPerConnection is how many requests a device may have open at once
-	// on one connection. Default 32, range 1–10000.
+	// on one connection. Default 100, range 1–10000.
 	StreamsPerConnection int `hcl:"streams_per_connection"`
 	// Connections is how many device connections the agent holds, over all
-	// protocols. Default 20000, range 1–10000000.
+	// protocols. Default 100000, range 1–10000000.
 	Connections int `hcl:"connections"`
 	// ConnectionsPerSource is the same for one source address (IPv6: one /64).
-	// Default 4096, range 1–10000000.
+	// Default 10000, range 1–10000000.
 	ConnectionsPerSource int `hcl:"connections_per_source"`
 	// HandshakesPerSecond is how many TLS handshakes the agent starts for
 	// devices in a second; those above are refused. Default 1000, range
@@ -27,7 +27,7 @@ type Limits struct {
 	HandshakesPerSecond int `hcl:"handshakes_per_second"`
 	// RetryAbove is the number of handshakes in a second from which on a QUIC
 	// client must prove its address first (a Retry packet, one more round
-	// trip). Default 200, range 0–1000000; 0: always.
+	// trip). Default 200, range 1–1000000.
 	RetryAbove int `hcl:"retry_above"`
 	// HeaderTimeout ends a request whose header does not arrive. Default 10s,
 	// range 1s–5m.
@@ -35,7 +35,7 @@ type Limits struct {
 	// BodyTimeout ends a request whose body makes no progress for so long.
 	// Default 30s, range 1s–10m.
 	BodyTimeout time.Duration `hcl:"body_timeout"`
-	// IdleTimeout closes a connection without traffic. Default 90s, range
+	// IdleTimeout closes a connection without traffic. Default 60s, range
 	// 5s–1h; keep it above the devices' keep-alive.
 	IdleTimeout time.Duration `hcl:"idle_timeout"`
 	// MeshConnections is how many connections of other agents this one holds,

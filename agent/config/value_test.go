@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tidegate/tidegate/transport/edge"
 )
 
 func TestSizesAreBinaryAndWhole(t *testing.T) {
@@ -88,22 +90,25 @@ func TestCertificateOutOfItsDatesIsAWarning(t *testing.T) {
 	}
 }
 
-func TestDenyNamesARegionOrOneAgent(t *testing.T) {
-	values := place(t)
-	got, err := load(t, "", values, noEnv)
-	if err != nil {
-		t.Fatal(err)
+func TestKeyringIsDecodedInOrder(t *testing.T) {
+	g := Gossip{Keys: []Secret{testKey, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}}
+	ring := g.Keyring()
+	if len(ring) != 2 || string(ring[0]) != "01234567890123456789012345678901" || len(ring[1]) != 32 {
+		t.Errorf("keyring = %q, want both keys in order", ring)
 	}
-	id, err := got.TLS.Mesh.Load()
-	if err != nil {
-		t.Fatal(err)
+}
+
+// The edge's documented defaults are the configuration's: one truth.
+func TestDefaultLimitsAreThoseOfTheEdge(t *testing.T) {
+	l, e := DefaultLimits(), edge.DefaultLimits()
+	got := edge.Limits{
+		MaxHeaderBytes: int(l.MaxHeaderBytes), MaxHeaderFields: l.MaxHeaderFields,
+		StreamsPerConnection: l.StreamsPerConnection, ConnectionsPerAgent: l.Connections,
+		ConnectionsPerSource: l.ConnectionsPerSource, HandshakeRate: float64(l.HandshakesPerSecond),
+		RetryAbove: float64(l.RetryAbove), IdleTimeout: l.IdleTimeout,
+		HeaderTimeout: l.HeaderTimeout, BodyIdle: l.BodyTimeout,
 	}
-	for entry, want := range map[string]bool{"eu-1": true, "eu-1/a1": true, "eu-1/a2": false, "eu": false} {
-		if got := (MeshTLS{Deny: []string{entry}}).Denies(id.Peer); got != want {
-			t.Errorf("deny %q: %v, want %v", entry, got, want)
-		}
-	}
-	if ring := got.Gossip.Keyring(); len(ring) != 1 || len(ring[0]) != 32 {
-		t.Errorf("keyring = %v, want one key of 32 bytes", ring)
+	if got != e {
+		t.Errorf("got %+v, the edge's are %+v", got, e)
 	}
 }
