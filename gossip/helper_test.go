@@ -342,3 +342,7 @@ func testLogger(name string) *slog.Logger {
 	}
 	return slog.New(slog.NewTextHandler(os.Stderr, nil)).With("agent", name)
 }
+
+func idleQueue() *memberlist.TransmitLimitedQueue {
+	return &memberlist.TransmitLimitedQueue{NumNodes: func() int { return 1 }, RetransmitMult: 1}
+}

@@ -1,0 +1,184 @@
+package gossip
+
+import (
+	"testing"
+	"time"
+)
+
+// stage is an agent nobody runs, second gateway of eu-1 after "first"; the test
+// moves its clock.
+type stage struct {
+	*Mesh
+	t     *testing.T
+	begun time.Time
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	f := newFleet(t)
+	f.mod = func(c *Config) { c.Timing = DefaultTiming() }
+	m, err := New(f.config("eu-1", "self"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stage{Mesh: m, t: t, begun: time.Now()}
+	m.lan = &pool{name: poolLAN}
+	m.lan.queue = idleQueue()
+	for _, name := range []string{"first", "self"} {
+		peer := &poolPeer{alive: true, since: s.begun, meta: Meta{Name: name, Region: "eu-1", MeshAddr: name + ":1"}}
+		peer.node.Name = name
+		m.book.lan[name] = peer
+		m.book.members = append(m.book.members, Member{Meta: peer.meta})
+	}
+	m.book.gateways = []string{"first", "self"}
+	m.book.role = role{gateway: true, firstK: true, firstKSince: s.begun}
+	return s
+}
+
+func (s *stage) leadsAt(after time.Duration) bool {
+	s.takeLead(s.begun.Add(after))
+	return s.book.lead.leading
+}
+
+func (s *stage) hears(agent string, after time.Duration) { s.book.heard[agent] = s.begun.Add(after) }
+
+func TestSecondGatewayLeadsOnceTheFirstIsSilent(t *testing.T) {
+	s := newStage(t)
+	silence := s.cfg.Timing.LeadSilence
+	s.knownRegion("eu-1", s.begun).digest = &Digest{Version: Version{Term: 7, Seq: 99}}
+	s.hears("first", 10*time.Second)
+	if s.leadsAt(10*time.Second + silence) {
+		t.Error("leads while the first is heard")
+	}
+	if s.leadsAt(10*time.Second + silence + 1) {
+		t.Error("leads without waiting for silence")
+	}
+	if !s.leadsAt(10*time.Second + 2*silence + 1) {
+		t.Error("does not lead after silence")
+	}
+	if s.book.lead.version.Term != 8 {
+		t.Errorf("term %d after 7", s.book.lead.version.Term)
+	}
+	s.hears("first", 13*time.Second)
+	if s.leadsAt(13 * time.Second) {
+		t.Error("leads on although the first is back")
+	}
+}
+
+func TestLeadYieldsToANewerReportAndComesBackAbove(t *testing.T) {
+	s := newStage(t)
+	silence := s.cfg.Timing.LeadSilence
+	s.leadsAt(10 * time.Second)
+	if !s.leadsAt(10*time.Second + silence) {
+		t.Fatal("does not lead")
+	}
+	now := s.begun.Add(20 * time.Second)
+	s.knownRegion("eu-1", now).digest = &Digest{Version: Version{Term: 40, Seq: 1}}
+	s.heardLead("first", now)
+	if s.leadsAt(20*time.Second + silence - 1) {
+		t.Error("speaks on against a newer report")
+	}
+	if !s.leadsAt(20*time.Second+silence) || s.book.lead.version.Term != 41 {
+		t.Errorf("leading %t in term %d after 40", s.book.lead.leading, s.book.lead.version.Term)
+	}
+}
+
+func TestOwnStallIsNotTakenForTheSilenceOfOthers(t *testing.T) {
+	s := newStage(t)
+	s.hears("first", time.Second)
+	s.book.stalled = s.begun.Add(10 * time.Second)
+	if s.silent("first", s.begun.Add(10*time.Second+s.cfg.Timing.LeadSilence)) {
+		t.Error("the first is taken for silent, though this agent did not listen")
+	}
+	if !s.silent("first", s.begun.Add(10*time.Second+s.cfg.Timing.LeadSilence+1)) {
+		t.Error("the first is not silent after a full second of listening")
+	}
+}
+
+func TestSumsTakeTheMostReadyAndAllInFlightOfFreshLoads(t *testing.T) {
+	s := newStage(t)
+	now := s.begun
+	load := func(ready, inFlight int, policy string, arrived time.Time) *agentLoad {
+		return &agentLoad{complete: true, arrived: arrived, load: Load{
+			PolicyVersion: policy,
+			Targets:       map[string]TargetLoad{"alarms": {ready, inFlight}, "alarms/canary": {1, inFlight}},
+		}}
+	}
+	s.book.loads["self"] = load(3, 10, "new", now)
+	s.book.loads["first"] = load(4, 5, "new", now)
+	v := s.sumRegion(now)
+	if v.Targets["alarms"] != (TargetLoad{Ready: 4, InFlight: 15}) || v.PolicyVersion != "new" || len(v.Agents) != 2 {
+		t.Errorf("sum: %+v", v)
+	}
+	if d := summarize(v); d.Ready != 4 || d.InFlight != 15 || d.Agents != 2 {
+		t.Errorf("a digest counts services, not their subsets again: %+v", d)
+	}
+	later := now.Add(s.cfg.Timing.LoadFresh + 1)
+	s.book.loads["self"].arrived = later
+	v = s.sumRegion(later)
+	if v.Targets["alarms"] != (TargetLoad{Ready: 3, InFlight: 10}) || len(v.Agents) != 1 || v.Agents[0].Name != "self" {
+		t.Errorf("an agent that fell silent still counts: %+v", v)
+	}
+}
+
+func TestUnchangedVectorIsRepeatedSlowlyAChangedOneSentSoon(t *testing.T) {
+	s := newStage(t)
+	timing := &s.cfg.Timing
+	s.book.loads["self"] = &agentLoad{complete: true, arrived: s.begun.Add(time.Hour)}
+	s.book.lead = lead{leading: true, version: Version{Term: 1}}
+	vectorAt := func(after time.Duration) Version {
+		s.speak(s.begun.Add(after))
+		return s.book.regions["eu-1"].vector.Version
+	}
+	first := vectorAt(time.Second)
+	if again := vectorAt(time.Second + timing.VectorChange); again != first {
+		t.Error("an unchanged vector is sent again at once")
+	}
+	s.book.loads["self"].load.Targets = map[string]TargetLoad{"alarms": {1, 1}}
+	changed := vectorAt(time.Second + 2*timing.VectorChange)
+	if changed.Compare(first) <= 0 {
+		t.Error("a changed vector is not sent")
+	}
+	if repeat := vectorAt(time.Second + 2*timing.VectorChange + timing.VectorRepeat); repeat.Compare(changed) <= 0 {
+		t.Error("an unchanged vector is never repeated")
+	}
+}
+
+func TestSecondGatewayKeepsQuietWhenTheFirstPassedAVectorOn(t *testing.T) {
+	s := newStage(t)
+	us, _ := testSigner(t)
+	vector := func(seq uint64) (*Vector, *envelope) {
+		v := &Vector{Region: "us-1", Version: Version{1, seq}}
+		e, err := openEnvelope(us.seal(kindVector, encodeVector(v)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v, &e
+	}
+	sentAt := func(after time.Duration) int {
+		s.book.out = nil
+		s.fanOut(s.begun.Add(after))
+		return len(s.book.out)
+	}
+	r := s.knownRegion("us-1", s.begun)
+	v, e := vector(1)
+	s.adoptVector(r, v, e, arrival{}, s.begun) // from a probe
+	if sentAt(s.cfg.Timing.FanoutStep-1) != 0 {
+		t.Error("the second gateway does not wait for the first")
+	}
+	if sentAt(s.cfg.Timing.FanoutStep) != 1 {
+		t.Error("the second gateway does not stand in for the first")
+	}
+	v, e = vector(2)
+	s.adoptVector(r, v, e, arrival{}, s.begun.Add(time.Minute))
+	s.fanoutSeen(r)
+	if sentAt(2*time.Minute) != 0 {
+		t.Error("the second gateway repeats what the first sent")
+	}
+	s.book.gateways = []string{"self", "first"}
+	v, e = vector(3)
+	s.adoptVector(r, v, e, arrival{}, s.begun.Add(time.Hour))
+	if sentAt(time.Hour) != 1 {
+		t.Error("the first gateway waits")
+	}
+}
