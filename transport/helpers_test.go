@@ -171,13 +171,9 @@ func (c *lossyConn) WriteTo(p []byte, addr net.Addr) (int, error) {
 // of the connection: nil when the server still keeps it after its SETTINGS.
 func dialRaw(t testing.TB, to *site, cert *tls.Certificate, protocol string) error {
 	t.Helper()
-	cfg := &tls.Config{NextProtos: []string{protocol}, InsecureSkipVerify: true}
-	if cert != nil {
-		cfg.Certificates = []tls.Certificate{*cert}
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	conn, err := quic.DialAddr(ctx, to.addr, cfg, &quic.Config{EnableDatagrams: true})
+	conn, err := quic.DialAddr(ctx, to.addr, rawTLS(cert, protocol), &quic.Config{EnableDatagrams: true})
 	if err != nil {
 		return err
 	}
@@ -191,4 +187,12 @@ func dialRaw(t testing.TB, to *site, cert *tls.Certificate, protocol string) err
 	}
 	_, err = conn.ReceiveDatagram(ctx)
 	return err
+}
+
+func rawTLS(cert *tls.Certificate, protocol string) *tls.Config {
+	cfg := &tls.Config{NextProtos: []string{protocol}, InsecureSkipVerify: true}
+	if cert != nil {
+		cfg.Certificates = []tls.Certificate{*cert}
+	}
+	return cfg
 }

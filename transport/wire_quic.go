@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,7 +39,7 @@ func (w *quicWire) roundTrip(req *http.Request, copying copyBuffers) (*http.Resp
 		closeBody(req)
 		return nil, notSent(err)
 	}
-	x := &exchange{str: str, body: req.Body}
+	x := &exchange{str: str, body: watchBody(req)}
 	x.stop = context.AfterFunc(ctx, x.cancel)
 	if err := str.SendRequestHeader(headerOnly(req)); err != nil {
 		x.abort()
@@ -48,10 +49,7 @@ func (w *quicWire) roundTrip(req *http.Request, copying copyBuffers) (*http.Resp
 	resp, err := readResponse(str)
 	if err != nil {
 		x.abort()
-		if failed := x.bodyFail.Load(); failed != nil {
-			return nil, *failed
-		}
-		return nil, refusedKind(err)
+		return nil, cmp.Or(x.body.failure(), refusedKind(err))
 	}
 	resp.Request = req
 	resp.Body = &exchangeBody{exchange: x, ReadCloser: resp.Body}
@@ -59,13 +57,16 @@ func (w *quicWire) roundTrip(req *http.Request, copying copyBuffers) (*http.Resp
 }
 
 // headerOnly is the request as SendRequestHeader takes it: with a body that is
-// not there, but whose length is announced.
+// not there, but whose length is announced, 0 too.
 func headerOnly(req *http.Request) *http.Request {
-	if req.Body == nil || req.Body == http.NoBody {
+	if req.Body == nil {
 		return req
 	}
 	header := *req
 	header.Body = http.NoBody
+	if req.Body == http.NoBody {
+		header.Body, header.ContentLength = nil, 0
+	}
 	return &header
 }
 
@@ -81,11 +82,10 @@ func readResponse(str *http3.RequestStream) (*http.Response, error) {
 
 // exchange is one request on its stream.
 type exchange struct {
-	str      *http3.RequestStream
-	body     io.ReadCloser // of the request; nil: none
-	stop     func() bool   // ends the watch over the context
-	sent     atomic.Bool   // the request body is through
-	bodyFail atomic.Pointer[error]
+	str  *http3.RequestStream
+	body *watchedBody // of the request; nil: none
+	stop func() bool  // ends the watch over the context
+	sent atomic.Bool  // the request body is through
 }
 
 func (x *exchange) cancel() {
@@ -97,6 +97,10 @@ func (x *exchange) cancel() {
 func (x *exchange) abort() {
 	x.stop()
 	x.cancel()
+	x.closeBody()
+}
+
+func (x *exchange) closeBody() {
 	if x.body != nil {
 		x.body.Close()
 	}
@@ -104,56 +108,33 @@ func (x *exchange) abort() {
 
 func (x *exchange) send(req *http.Request, copying copyBuffers) {
 	switch {
-	case req.Body == nil || req.Body == http.NoBody:
+	case x.body == nil:
 		x.sent.Store(true)
 		x.str.Close()
 	case req.GetBody != nil && req.ContentLength > 0 && req.ContentLength <= inlineBody:
-		x.sendBody(req.ContentLength, copying)
+		x.sendBody(copying)
 	default:
-		go x.sendBody(req.ContentLength, copying) // ends with the stream, or when the body is closed
+		go x.sendBody(copying) // ends with the stream, or when the body is closed
 	}
 }
 
-// sendBody streams the body; length ≤ 0: unknown.
-func (x *exchange) sendBody(length int64, copying copyBuffers) {
+func (x *exchange) sendBody(copying copyBuffers) {
 	buffer := copying.Get().(*[]byte)
-	body := bodyReader{body: x.body}
-	n, err := io.CopyBuffer(writerOnly{x.str}, &body, *buffer)
+	_, err := io.CopyBuffer(writerOnly{x.str}, x.body, *buffer)
 	copying.Put(buffer)
-	if err == nil && length > 0 && n != length {
-		body.err = fmt.Errorf("ContentLength is %d, body has %d bytes", length, n)
-	}
-	if body.err != nil {
-		failed := fmt.Errorf("%w: %w", errRequestBody, body.err)
-		x.bodyFail.Store(&failed)
-	}
-	if err != nil || body.err != nil {
-		x.str.CancelWrite(codeCanceled) // nothing when the peer wanted no more
-	} else {
+	switch {
+	case x.body.failure() != nil:
+		x.cancel()
+	case err != nil: // the peer wants no more of it, or is gone: the answer tells
+		x.str.CancelWrite(codeCanceled)
+	default:
 		x.sent.Store(true)
 		x.str.Close()
 	}
 	x.body.Close()
 }
 
-// errRequestBody: the request failed for want of its own body.
-var errRequestBody = errors.New("read request body")
-
-// bodyReader remembers that reading failed, not writing; it also hides
-// WriteTo, as writerOnly hides ReadFrom, so that CopyBuffer uses the buffer.
-type bodyReader struct {
-	body io.Reader
-	err  error
-}
-
-func (r *bodyReader) Read(p []byte) (int, error) {
-	n, err := r.body.Read(p)
-	if err != nil && err != io.EOF {
-		r.err = err
-	}
-	return n, err
-}
-
+// writerOnly hides ReadFrom, so that CopyBuffer uses the buffer.
 type writerOnly struct{ io.Writer }
 
 // exchangeBody is the response body: its end is the exchange's.
@@ -167,8 +148,8 @@ func (b *exchangeBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && b.ended.CompareAndSwap(false, true) {
 		b.stop()
-		if !b.sent.Load() && b.body != nil {
-			b.body.Close() // answered in full: the rest of the request is of no use
+		if !b.sent.Load() {
+			b.closeBody() // answered in full: the rest of the request is of no use
 		}
 	}
 	return n, err
@@ -186,7 +167,8 @@ func (b *exchangeBody) Close() error {
 func (w *quicWire) roundTripTrailers(req *http.Request) (*http.Response, error) {
 	var wrote atomic.Bool
 	trace := &httptrace.ClientTrace{WroteHeaders: func() { wrote.Store(true) }}
-	resp, err := w.client.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+	watched, body := withWatchedBody(req)
+	resp, err := w.client.RoundTrip(watched.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
 	if err == nil {
 		return resp, nil
 	}
@@ -194,7 +176,7 @@ func (w *quicWire) roundTripTrailers(req *http.Request) (*http.Response, error) 
 	if !wrote.Load() {
 		return nil, notSent(err)
 	}
-	return nil, refusedKind(err)
+	return nil, cmp.Or(body.failure(), refusedKind(err))
 }
 
 // refusedKind marks what the peer says it did not process (RFC 9114 section

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -39,14 +40,15 @@ func (w *tcpWire) roundTrip(req *http.Request, _ copyBuffers) (*http.Response, e
 	}
 	var wrote atomic.Bool
 	trace := &httptrace.ClientTrace{WroteHeaders: func() { wrote.Store(true) }}
-	resp, err := w.client.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+	watched, body := withWatchedBody(req)
+	resp, err := w.client.RoundTrip(watched.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
 	if err == nil {
 		return resp, nil
 	}
 	if stream, ok := errors.AsType[http2.StreamError](err); !wrote.Load() || ok && stream.Code == http2.ErrCodeRefusedStream {
 		return nil, notSent(err)
 	}
-	return nil, err
+	return nil, cmp.Or(body.failure(), err)
 }
 
 func (w *tcpWire) cause() error {
