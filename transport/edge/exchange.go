@@ -113,10 +113,17 @@ func (x *exchange) look() {
 	if x.over {
 		return
 	}
-	x.timer.Reset(min(x.patience(&x.reading), x.patience(&x.writing)))
+	control := http.NewResponseController(x.ResponseWriter)
+	left := x.patience(&x.reading, func() { _ = control.SetReadDeadline(time.Now()) })
+	left = min(left, x.patience(&x.writing, func() {
+		_ = control.SetReadDeadline(time.Now()) // net/http reads the rest of a body before it writes
+		_ = control.SetWriteDeadline(time.Now())
+	}))
+	x.timer.Reset(left)
 }
 
-func (x *exchange) patience(since *atomic.Int64) time.Duration {
+// patience says how long a wait may still take, and ends one that took too long.
+func (x *exchange) patience(since *atomic.Int64, end func()) time.Duration {
 	idle := x.s.cfg.Limits.BodyIdle
 	start := since.Load()
 	if start == 0 {
@@ -129,9 +136,7 @@ func (x *exchange) patience(since *atomic.Int64) time.Duration {
 	if !x.stalled.Swap(true) {
 		x.s.metrics.refuse(reasonStalled)
 	}
-	// Both, since net/http reads the rest of a body before it writes.
-	control := http.NewResponseController(x.ResponseWriter)
-	_, _ = control.SetReadDeadline(time.Now()), control.SetWriteDeadline(time.Now())
+	end()
 	return idle
 }
 

@@ -1,0 +1,149 @@
+package edge
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"testing"
+
+	"github.com/tidegate/tidegate/policy"
+	"github.com/tidegate/tidegate/transport"
+)
+
+func whoAmI(w http.ResponseWriter, r *http.Request) {
+	d, ok := DeviceFrom(r.Context())
+	fmt.Fprint(w, d.ID, " ", d.Properties["tenant"], " ", ok)
+}
+
+func demand(a ClientAuth) func(*Config) { return func(c *Config) { c.ClientAuth = a } }
+
+func TestCertificateNamesTheDevice(t *testing.T) {
+	b := newBench(t, whoAmI, demand(Required))
+	each(t, protocols, func(t *testing.T, proto string) {
+		client := b.client(t, proto, b.device(t, "meter-1"))
+		for range 2 {
+			if _, body := get(t, client, "/"); body != "meter-1 acme true" {
+				t.Fatalf("the handler saw %q", body)
+			}
+		}
+	})
+}
+
+func TestDeviceIsUnknownWithoutACertificate(t *testing.T) {
+	b := newBench(t, whoAmI, demand(Optional))
+	each(t, protocols, func(t *testing.T, proto string) {
+		if _, body := get(t, b.client(t, proto), "/"); body != "  false" {
+			t.Fatalf("the handler saw %q", body)
+		}
+	})
+}
+
+func TestWrongCertificatesOpenNoConnection(t *testing.T) {
+	for _, auth := range []ClientAuth{Optional, Required} {
+		b := newBench(t, hello, demand(auth))
+		mesh := must[tls.Certificate](t)(must[transport.Issued](t)(b.authority.IssueMesh("eu-1", "a", 0)).TLS())
+		server := must[tls.Certificate](t)(must[transport.Issued](t)(b.authority.IssueEdge([]string{"x"}, 0)).TLS())
+		foreign := must[tls.Certificate](t)(must[transport.Issued](t)(newAuthority(t).IssueDevice("meter-1", nil, 0)).TLS())
+		certs := map[string][]tls.Certificate{"mesh": {mesh}, "server": {server}, "foreign": {foreign}}
+		if auth == Required {
+			certs["none"] = nil
+		}
+		for name, list := range certs {
+			each(t, protocols, func(t *testing.T, proto string) {
+				rsp, err := b.client(t, proto, list...).Get(url("/"))
+				if err == nil {
+					rsp.Body.Close()
+					t.Fatalf("%s certificate, demand %d: served", name, auth)
+				}
+			})
+		}
+	}
+}
+
+func TestCertificateIsIdentifiedOnceAConnection(t *testing.T) {
+	var calls atomic.Int64
+	b := newBench(t, whoAmI, func(c *Config) {
+		c.ClientAuth = Required
+		c.Identify = func(cs tls.ConnectionState, r *http.Request) (policy.Device, error) {
+			calls.Add(1)
+			return policy.Device{ID: cs.PeerCertificates[0].Subject.CommonName}, nil
+		}
+	})
+	client := b.client(t, "h3", b.device(t, "meter-1"))
+	for range 3 {
+		if _, body := get(t, client, "/"); body != "meter-1  true" {
+			t.Fatalf("the handler saw %q", body)
+		}
+	}
+	if calls.Load() != 1 {
+		t.Fatalf("identified %d times, want once", calls.Load())
+	}
+}
+
+func TestTokenIsIdentifiedForEveryRequest(t *testing.T) {
+	b := newBench(t, whoAmI, func(c *Config) {
+		c.Identify = func(_ tls.ConnectionState, r *http.Request) (policy.Device, error) {
+			token := r.Header.Get("Authorization")
+			if token == "" {
+				return policy.Device{}, errors.New("no token: secret detail")
+			}
+			return policy.Device{ID: token}, nil
+		}
+	})
+	each(t, protocols, func(t *testing.T, proto string) {
+		client := b.client(t, proto)
+		for _, token := range []string{"a", "b"} {
+			req := must[*http.Request](t)(http.NewRequest("GET", url("/"), nil))
+			req.Header.Set("Authorization", token)
+			rsp := must[*http.Response](t)(client.Do(req))
+			if got := readAll(t, rsp); got != token+"  true" {
+				t.Fatalf("the handler saw %q", got)
+			}
+		}
+		rsp, body := get(t, client, "/")
+		expectProblem(t, rsp, body, http.StatusUnauthorized)
+		if rsp.Header.Get("WWW-Authenticate") == "" {
+			t.Error("401 without WWW-Authenticate")
+		}
+	})
+	if got := b.refused(reasonIdentity); got != 3 {
+		t.Fatalf("%v refusals counted, want 3", got)
+	}
+}
+
+func TestRefusedCertificateIsForbiddenUntilItIsNot(t *testing.T) {
+	var known atomic.Bool
+	b := newBench(t, whoAmI, func(c *Config) {
+		c.ClientAuth = Required
+		c.Identify = func(tls.ConnectionState, *http.Request) (policy.Device, error) {
+			if !known.Load() {
+				return policy.Device{}, errors.New("denied")
+			}
+			return policy.Device{ID: "meter-1"}, nil
+		}
+	})
+	client := b.client(t, "h3", b.device(t, "meter-1"))
+	rsp, body := get(t, client, "/")
+	expectProblem(t, rsp, body, http.StatusForbidden)
+	known.Store(true)
+	if _, body := get(t, client, "/"); body != "meter-1  true" {
+		t.Fatalf("the handler saw %q", body)
+	}
+}
+
+func TestIdentityHoldsOnResumedSessions(t *testing.T) {
+	b := newBench(t, whoAmI, demand(Required))
+	conf := b.clientTLS(b.device(t, "meter-1"))
+	conf.ClientSessionCache = tls.NewLRUClientSessionCache(4)
+	for _, resumed := range []bool{false, true} {
+		client := b.client(t, "h1")
+		client.Transport.(*http.Transport).TLSClientConfig = conf
+		rsp, body := get(t, client, "/")
+		if body != "meter-1 acme true" || rsp.TLS.DidResume != resumed {
+			t.Fatalf("the handler saw %q, resumed %v", body, rsp.TLS.DidResume)
+		}
+		client.CloseIdleConnections()
+	}
+}
