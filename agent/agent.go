@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/quic-go/quic-go"
 
 	"github.com/tidegate/tidegate/agent/admin"
 	"github.com/tidegate/tidegate/agent/catalog"
@@ -50,6 +51,7 @@ type Agent struct {
 	local    []*localServer // admin, ready and egress
 	upstream *upstream.Client
 	creds    *transport.Credentials
+	resetKey *quic.StatelessResetKey
 	edgeTLS  atomic.Pointer[config.Identity]
 
 	view      atomic.Pointer[policy.View]

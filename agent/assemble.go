@@ -62,6 +62,9 @@ func (a *Agent) assemble(ctx context.Context) error {
 	if a.policies, err = newPolicies(a); err != nil {
 		return err
 	}
+	if a.resetKey, err = transport.LoadOrCreateResetKey(a.cfg.DataDir); err != nil {
+		return err
+	}
 	if a.sockets, err = openSockets(ctx, a.cfg.Listeners, a.log); err != nil {
 		return err
 	}
@@ -133,10 +136,6 @@ func (a *Agent) makeGossip(id *config.Identity) (err error) {
 }
 
 func (a *Agent) makeMesh(id *config.Identity) (err error) {
-	reset, err := transport.LoadOrCreateResetKey(a.cfg.DataDir)
-	if err != nil {
-		return err
-	}
 	if a.creds, err = transport.LoadCredentials(id.CertPEM, id.KeyPEM, id.CAPEM); err != nil {
 		return fmt.Errorf("tls.mesh: %w", err)
 	}
@@ -150,7 +149,7 @@ func (a *Agent) makeMesh(id *config.Identity) (err error) {
 		TCPListener:       a.opts.Network.listener(a.sockets.meshTCP),
 		TCPDial:           dial,
 		Credentials:       a.creds,
-		StatelessResetKey: reset,
+		StatelessResetKey: a.resetKey,
 		Handler:           http.HandlerFunc(a.serveMesh),
 		Deny:              denied(a.cfg.TLS.Mesh.Deny),
 		Probes:            a.probes(),
@@ -176,14 +175,10 @@ func denied(list []string) func(transport.Peer) bool {
 	return func(p transport.Peer) bool { return set[p.Region] || set[p.Region+"/"+p.Agent] }
 }
 
-var clientAuth = map[string]edge.ClientAuth{"none": edge.None, "optional": edge.Optional, "require": edge.Required}
+var clientAuth = map[string]edge.ClientAuth{config.ClientAuthNone: edge.None, config.ClientAuthOptional: edge.Optional, config.ClientAuthRequire: edge.Required}
 
 func (a *Agent) makeEdge(id *config.Identity) (err error) {
 	l := a.cfg.Limits
-	reset, err := transport.LoadOrCreateResetKey(a.cfg.DataDir)
-	if err != nil {
-		return err
-	}
 	a.edge, err = edge.Listen(edge.Config{
 		Conn:              a.opts.Network.packet(a.sockets.edgeUDP),
 		TCP:               a.opts.Network.listener(a.sockets.edgeTCP),
@@ -192,15 +187,17 @@ func (a *Agent) makeEdge(id *config.Identity) (err error) {
 		ClientAuth:        clientAuth[a.cfg.TLS.Edge.ClientAuth],
 		TrustDomain:       a.self.TrustDomain,
 		Handler:           http.HandlerFunc(a.serveEdge),
-		StatelessResetKey: reset,
+		StatelessResetKey: a.resetKey,
 		Limits: edge.Limits{
 			MaxHeaderBytes:       int(l.MaxHeaderBytes),
+			MaxHeaderFields:      l.MaxHeaderFields,
 			StreamsPerConnection: l.StreamsPerConnection,
 			ConnectionsPerAgent:  l.Connections,
 			ConnectionsPerSource: l.ConnectionsPerSource,
 			HandshakeRate:        float64(l.HandshakesPerSecond),
 			RetryAbove:           float64(l.RetryAbove),
 			HeaderTimeout:        l.HeaderTimeout,
+			BodyIdle:             l.BodyTimeout,
 			IdleTimeout:          l.IdleTimeout,
 		},
 		Logger:  a.log,

@@ -35,7 +35,9 @@ func (fixedAgent) ApplyPolicy(_ context.Context, in PolicyApply) (PolicyApplied,
 	_, err := policy.Parse(policy.File{Name: in.Files[0].Name, Src: []byte(in.Files[0].Source)})
 	return PolicyApplied{}, err
 }
-func (fixedAgent) SetDraining(_ context.Context, on bool) DrainAnswer { return DrainAnswer{Draining: on} }
+func (fixedAgent) SetDraining(_ context.Context, on bool) DrainAnswer {
+	return DrainAnswer{Draining: on}
+}
 
 func ask1(t *testing.T, h http.Handler, method, path, body string, change func(*http.Request)) *httptest.ResponseRecorder {
 	t.Helper()
