@@ -36,9 +36,7 @@ type pulse struct {
 }
 
 func (p *pulse) beat(now time.Time) {
-	// Time in which this process stalled is nobody's silence.
-	elapsed := min(now.Sub(p.last), 2*p.mesh.timing.pulse)
-	p.last = now
+	elapsed := p.elapsed(now)
 	clear(p.heard)
 	clear(p.conns)
 	p.conns = p.mesh.snapshot(p.conns[:0])
@@ -70,6 +68,14 @@ func (p *pulse) retire() {
 			t.tunnel.retire()
 		}
 	}
+}
+
+// elapsed is the time since the last beat; time in which this process stalled
+// is nobody's silence.
+func (p *pulse) elapsed(now time.Time) time.Duration {
+	gap := now.Sub(p.last)
+	p.last = now
+	return min(gap, 2*p.mesh.timing.pulse)
 }
 
 func (t *tracked) advance(elapsed time.Duration) bool {

@@ -484,3 +484,14 @@ func TestTunnelsAreCountedByState(t *testing.T) {
 		}
 	}
 }
+
+func TestOwnStallIsNobodysSilence(t *testing.T) {
+	start := time.Now()
+	p := pulse{mesh: &Mesh{timing: defaultTiming()}, last: start}
+	if got := p.elapsed(start.Add(50 * time.Millisecond)); got != 50*time.Millisecond {
+		t.Error(got)
+	}
+	if got := p.elapsed(start.Add(10 * time.Second)); got != 100*time.Millisecond {
+		t.Error("a stall counts as silence of", got)
+	}
+}

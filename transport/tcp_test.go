@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // quick falls back to TCP soon and looks for QUIC often.
@@ -15,7 +17,7 @@ func quick() timing {
 	t := defaultTiming()
 	t.dial = 300 * time.Millisecond
 	t.backoffMax = 100 * time.Millisecond
-	t.tcpAfter = 2
+	t.tcpAfter = 1
 	t.retryQUIC = 300 * time.Millisecond
 	return t
 }
@@ -92,9 +94,32 @@ func TestTCPTunnelStaysWhileQUICIsTriedInVain(t *testing.T) {
 	})
 	tunnel := tunnelTo(t, eu, us)
 	before := time.Now()
-	eventually(t, 5*time.Second, "two vain attempts", func() bool { return time.Since(before) > 1500*time.Millisecond })
+	eventually(t, 5*time.Second, "two vain attempts", func() bool { return time.Since(before) > time.Second })
 	if eu.Tunnel(us.cfg.Self) != tunnel || dials.Load() != 1 {
 		t.Errorf("%d dials, same tunnel: %v", dials.Load(), eu.Tunnel(us.cfg.Self) == tunnel)
+	}
+}
+
+func TestTCPIsTriedAfterThreeFailedQUICDials(t *testing.T) {
+	a := newTestAuthority(t)
+	timing := quick()
+	timing.tcpAfter = defaultTiming().tcpAfter
+	timing.dial = 100 * time.Millisecond
+	registry := prometheus.NewRegistry()
+	failed := make(chan float64, 1)
+	eu := startTimed(t, timing, a, "eu-1", "a", func(c *MeshConfig) {
+		c.Metrics = registry
+		c.TCPDial = func(context.Context, string, string) (net.Conn, error) {
+			select {
+			case failed <- counted(t, registry, "tidegate_mesh_dials_total", "timeout"):
+			default:
+			}
+			return nil, net.ErrClosed
+		}
+	})
+	eu.Keep([]Endpoint{{Peer{testDomain, "us-1", "b"}, "127.0.0.1:9"}})
+	if n := <-failed; n != 3 {
+		t.Errorf("TCP is tried after %v failures", n)
 	}
 }
 
