@@ -190,7 +190,7 @@ func TestMemberlistLinesBecomeRecords(t *testing.T) {
 		level slog.Level
 		text  string
 	}{
-		"[ERR] memberlist: Failed to x\n": {slog.LevelError, "Failed to x"},
+		"[ERR] memberlist: Failed to x\n": {slog.LevelWarn, "Failed to x"},
 		"[WARN] memberlist: slow\n":       {slog.LevelWarn, "slow"},
 		"[DEBUG] memberlist: y":           {slog.LevelDebug, "y"},
 		"[INFO] z":                        {slog.LevelInfo, "z"},

@@ -60,14 +60,14 @@ func splitLogLine(line []byte) (slog.Level, []byte) {
 	return level, bytes.TrimPrefix(line, []byte("memberlist: "))
 }
 
+// logLevel never gives an error: what memberlist calls one is a peer that does
+// not answer, or a stranger's bytes, and the pool lives on.
 func logLevel(tag string) slog.Level {
 	switch tag {
 	case "DEBUG":
 		return slog.LevelDebug
-	case "WARN":
+	case "WARN", "ERR", "ERROR":
 		return slog.LevelWarn
-	case "ERR", "ERROR":
-		return slog.LevelError
 	}
 	return slog.LevelInfo
 }

@@ -21,10 +21,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-const (
-	certificateAnswers = 100 // a second
-	metaTimeout        = 500 * time.Millisecond
-)
+const certificateAnswers = 100 // a second
 
 // Mesh is one agent's part in the mesh. All methods are safe for concurrent
 // use.
@@ -305,51 +302,4 @@ func (m *Mesh) WANAddr() string {
 		return wan.addr()
 	}
 	return ""
-}
-
-// encodedMeta is what memberlist gossips of this agent.
-func (m *Mesh) encodedMeta() []byte {
-	meta := *m.meta.Load()
-	meta.Draining = meta.Draining || m.load.Load().Draining
-	return meta.encode(m.life)
-}
-
-// announce gossips changes of the metadata.
-func (m *Mesh) announce(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-m.metaChanged:
-		}
-		for _, p := range []*pool{m.lan, m.wan.Load()} {
-			if p == nil {
-				continue
-			}
-			if err := p.list.UpdateNode(metaTimeout); err != nil {
-				m.cfg.Logger.Debug("metadata goes out with the next gossip", "pool", p.name, "error", err)
-			}
-		}
-	}
-}
-
-// bundle is what a state exchange carries beside the members: every region's
-// newest digest with its certificate. A region whose agents all restarted
-// learns its last term from it.
-func (m *Mesh) bundle() []byte {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	frames := make([][]byte, 0, len(m.book.regions))
-	for _, r := range m.book.regions {
-		if r.digest == nil {
-			continue
-		}
-		e, err := openEnvelope(r.digestFrame)
-		if err != nil {
-			continue
-		}
-		e.cert = m.certificateDER(e.key)
-		frames = append(frames, e.encode())
-	}
-	return joinBundle(frames)
 }
