@@ -24,7 +24,10 @@ type credentialSet struct {
 // under cas. Errors of that kind are ErrIdentity.
 func NewCredentials(cert tls.Certificate, cas *x509.CertPool) (*Credentials, error) {
 	c := &Credentials{}
-	return c, c.Replace(cert, cas)
+	if err := c.Replace(cert, cas); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // LoadCredentials reads a certificate (with its intermediates), its private key
