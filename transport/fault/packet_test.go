@@ -13,12 +13,24 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+	"golang.org/x/net/ipv4"
 )
 
-// tap counts writes that carry several segments.
+// tap counts writes that carry several segments, and packets read with a
+// control message: on a socket bound to one address that is the ECN field.
 type tap struct {
 	*packetConn
-	segmented atomic.Int64
+	segmented, marked atomic.Int64
+}
+
+func (c *tap) ReadBatch(ms []ipv4.Message, flags int) (int, error) {
+	n, err := c.packetConn.ReadBatch(ms, flags)
+	for _, m := range ms[:n] {
+		if m.NN > 0 {
+			c.marked.Add(1)
+		}
+	}
+	return n, err
 }
 
 func (c *tap) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (int, int, error) {
@@ -116,6 +128,9 @@ func TestWithoutRulesAllPassesWithSegmentationAndECN(t *testing.T) {
 	p := dialEcho(t, NewSwitch(nil), NewSwitch(nil))
 	if _, err := p.roundTrip(t, 4<<20, 10*time.Second); err != nil {
 		t.Fatal(err)
+	}
+	if p.client.marked.Load() == 0 || p.server.marked.Load() == 0 {
+		t.Fatalf("no ECN fields: client %d, server %d", p.client.marked.Load(), p.server.marked.Load())
 	}
 	if !p.conn.ConnectionState().GSO {
 		t.Skip("this kernel has no UDP segmentation")
