@@ -25,6 +25,13 @@ func TestConsulMesh(t *testing.T) {
 		{"RoutesByPayload", routesByPayload},
 		{"SplitsByWeight", splitsByWeight},
 		{"SticksToADevice", sticksToADevice},
+		{"NginxServesAllRegions", nginxServesAllRegions},
+		{"EgressReachesTheMesh", egressReachesTheMesh},
+		{"CurlUsesTCP", curlUsesTCP},
+		{"ForeignHTTP3ClientIsServed", foreignHTTP3ClientIsServed},
+		{"CommandsTellWhatTheMeshKnows", commandsTellWhatTheMeshKnows},
+		{"ExplainAgreesWithWhatHappens", explainAgreesWithWhatHappens},
+		{"AgentsAreRegistered", agentsAreRegistered},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, m) })
 	}

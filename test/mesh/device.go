@@ -45,6 +45,42 @@ func (a *Agent) Device(t testing.TB, id string, properties map[string]string) *D
 	return d
 }
 
+// Connection is one HTTP/3 connection to an edge, without a client that dials
+// again by itself.
+type Connection struct {
+	QUIC *quic.Conn
+	h3   *http3.ClientConn
+	addr string
+}
+
+// Connect opens a connection that ends with the test.
+func (a *Agent) Connect(t testing.TB) *Connection {
+	t.Helper()
+	conf := a.Region.mesh.ClientTLS(t, "", nil)
+	conf.NextProtos = []string{http3.NextProtoH3}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	conn, err := quic.DialAddr(ctx, a.EdgeAddr(), conf, &quic.Config{})
+	if err != nil {
+		t.Fatalf("connect to %s: %v", a.EdgeAddr(), err)
+	}
+	t.Cleanup(func() { _ = conn.CloseWithError(0, "") })
+	return &Connection{QUIC: conn, h3: new(http3.Transport).NewClientConn(conn), addr: a.EdgeAddr()}
+}
+
+// Try sends a message over this very connection.
+func (c *Connection) Try(ctx context.Context, r Request) (*Answer, error) {
+	req, err := r.to(ctx, c.addr)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.h3.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	return readAnswer(resp)
+}
+
 // ClientTLS trusts the mesh's authority, and shows a device's certificate when
 // id is not empty.
 func (m *Mesh) ClientTLS(t testing.TB, id string, properties map[string]string) *tls.Config {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -25,7 +26,7 @@ type Instance struct {
 	spec   Spec
 	region *Region
 	addr   string
-	server *http.Server // nil: another program serves
+	end    func() // nil: another program serves
 
 	healthy    atomic.Bool
 	registered atomic.Bool
@@ -54,19 +55,41 @@ func (r *Region) Serve(t testing.TB, spec Spec) *Instance {
 		spec: spec, region: r, addr: listener.Addr().String(),
 		arrived: make(chan struct{}, 16), release: make(chan struct{}),
 	}
-	i.server = &http.Server{Handler: i}
 	i.healthy.Store(true)
+	i.serve(listener)
+	t.Cleanup(i.Crash)
+	i.enlist(t)
+	return i
+}
+
+func (i *Instance) serve(listener net.Listener) {
+	server := &http.Server{Handler: i}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = i.server.Serve(listener)
+		_ = server.Serve(listener)
 	}()
-	t.Cleanup(func() {
-		_ = i.server.Close()
+	i.end = func() {
+		_ = server.Close()
 		<-ended
-	})
-	i.enlist(t)
-	return i
+	}
+}
+
+// Crash ends the instance and all its connections; Consul is not told.
+func (i *Instance) Crash() {
+	i.healthy.Store(false)
+	i.end()
+}
+
+// Revive serves again after a Crash, at the same address.
+func (i *Instance) Revive(t testing.TB) {
+	t.Helper()
+	listener, err := net.Listen("tcp", i.addr)
+	if err != nil {
+		t.Fatalf("serve %s again: %v", i.spec.ID, err)
+	}
+	i.serve(listener)
+	i.healthy.Store(true)
 }
 
 func (i *Instance) enlist(t testing.TB) {
@@ -76,6 +99,16 @@ func (i *Instance) enlist(t testing.TB) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.instances = append(m.instances, i)
+	t.Cleanup(i.delist)
+}
+
+// delist forgets the instance when its test is over; Consul may be gone by then.
+func (i *Instance) delist() {
+	_ = i.region.Consul.Client().Agent().ServiceDeregister(i.spec.ID)
+	m := i.region.mesh
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.instances = slices.DeleteFunc(m.instances, func(other *Instance) bool { return other == i })
 }
 
 // Register registers the instance in its region's Consul, again when it is.
@@ -109,7 +142,7 @@ func (i *Instance) Deregister(t testing.TB) {
 	i.registered.Store(false)
 }
 
-// SetHealthy decides what the check finds. A sick instance refuses requests.
+// SetHealthy decides what the check finds; a sick instance still serves.
 func (i *Instance) SetHealthy(ok bool) { i.healthy.Store(ok) }
 
 func (i *Instance) passing() bool { return i.healthy.Load() && i.registered.Load() }
@@ -131,11 +164,10 @@ func (i *Instance) Arrived() <-chan struct{} { return i.arrived }
 func (i *Instance) Release() { i.release <- struct{}{} }
 
 func (i *Instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !i.healthy.Load() {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		return
-	}
 	if r.URL.Path == "/health" {
+		if !i.healthy.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
 		return
 	}
 	i.requests.Add(1)

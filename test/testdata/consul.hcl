@@ -19,6 +19,10 @@ service "depot" { # not in eu-2, whose edges prefer eu-1: the same group
   beyond_group = true
 }
 
+service "slow" { # in eu-1, answers when it is told to
+  timeout = "20s"
+}
+
 service "web" { # nginx in eu-2, for all
   failover = ["eu-2"]
 }
@@ -147,6 +151,15 @@ route "depot" {
   }
   forward {
     service = "depot"
+  }
+}
+
+route "slow" {
+  match {
+    path = "/slow"
+  }
+  forward {
+    service = "slow"
   }
 }
 
