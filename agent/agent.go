@@ -30,6 +30,7 @@ type Options struct {
 	Logger  *slog.Logger // default: discard
 	Access  *slog.Logger // access log; default: none
 	Network Network      // decorators of its sockets; zero in production
+	Faults  admin.Faults // injects faults for the control API; nil in production
 }
 
 // Agent is one agent of the mesh. New binds its sockets, Start sets it going,

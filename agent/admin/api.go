@@ -21,6 +21,7 @@ const (
 	PathExplain  = "/v1/explain"   // POST ExplainRequest: ExplainAnswer
 	PathPolicy   = "/v1/policy"    // GET: PolicyAnswer; PUT PolicyApply: PolicyApplied
 	PathDrain    = "/v1/drain"     // POST DrainRequest: DrainAnswer
+	PathFaults   = "/v1/faults"    // GET: FaultsAnswer; POST Fault: FaultsAnswer; DELETE .../{id}: FaultsAnswer
 )
 
 // ProblemType is the media type of an error answer.
@@ -207,6 +208,42 @@ type DrainAnswer struct {
 	Agent    string `json:"agent"`
 	Draining bool   `json:"draining"`
 	InFlight int    `json:"in_flight"`
+}
+
+// Fault is an injected condition, and how long it lasts at most. Kind says
+// which of the other fields it needs; the rest stay empty.
+type Fault struct {
+	ID      string  `json:"id"`                // unique among the faults in force, 1 to 128 characters
+	Kind    string  `json:"fault"`             // one of the Fault… constants
+	Region  string  `json:"region,omitempty"`  // region_outage, instance_failure, slow_service
+	Agent   string  `json:"agent,omitempty"`   // agent_crash
+	Service string  `json:"service,omitempty"` // instance_failure, slow_service
+	From    string  `json:"from,omitempty"`    // latency: region
+	To      string  `json:"to,omitempty"`      // latency: region
+	Delay   string  `json:"delay,omitempty"`   // latency: added each way, "0s" to "10s"
+	Takes   string  `json:"takes,omitempty"`   // slow_service: of an answer, "0s" to "1m"
+	Seconds float64 `json:"seconds"`           // it ends by itself then; more than 0, at most 3600
+}
+
+// The kinds of Fault.
+const (
+	FaultRegionOutage    = "region_outage"    // a region's agents are cut off from everything
+	FaultAgentCrash      = "agent_crash"      // an agent ends without a word; it starts again when the fault ends
+	FaultInstanceFailure = "instance_failure" // a service's instances in a region answer 500 and fail their checks
+	FaultLatency         = "latency"          // delay between two regions, each way
+	FaultSlowService     = "slow_service"     // a service's instances in a region take that long
+	FaultDrill           = "drill"            // no condition: a drill is under way, others keep out
+)
+
+// FaultsAnswer lists the faults in force, oldest first.
+type FaultsAnswer struct {
+	Faults []ActiveFault `json:"faults"`
+}
+
+// ActiveFault is a fault in force.
+type ActiveFault struct {
+	Fault
+	RemainingSeconds float64 `json:"remaining_seconds"`
 }
 
 // Problem is an error answer, RFC 9457.

@@ -33,9 +33,11 @@ type Readiness interface {
 // maxBody bounds what a caller may send, in bytes: a policy fits.
 const maxBody = 2 << 20
 
-// NewHandler serves the control API of an agent. Guard it.
-func NewHandler(a Agent, metrics http.Handler) http.Handler {
+// NewHandler serves the control API of an agent. Guard it. Faults is nil
+// unless the agent has fault hooks.
+func NewHandler(a Agent, metrics http.Handler, faults Faults) http.Handler {
 	mux := http.NewServeMux()
+	addFaults(mux, faults)
 	addReadiness(mux, a)
 	mux.Handle("GET "+PathMetrics, metrics)
 	mux.HandleFunc("GET "+PathProfiles, pprof.Index)
@@ -87,14 +89,23 @@ func ask[In, Out any](do func(context.Context, In) (Out, error)) http.HandlerFun
 			return
 		}
 		out, err := do(r.Context(), in)
-		switch {
-		case errors.Is(err, policy.ErrInvalid):
-			refuse(w, http.StatusUnprocessableEntity, err)
-		case err != nil:
-			refuse(w, http.StatusBadGateway, err)
-		default:
-			answer(w, out)
-		}
+		reply(w, out, err)
+	}
+}
+
+// reply answers, or refuses by the kind of the error.
+func reply(w http.ResponseWriter, out any, err error) {
+	switch {
+	case err == nil:
+		answer(w, out)
+	case errors.Is(err, policy.ErrInvalid):
+		refuse(w, http.StatusUnprocessableEntity, err)
+	case errors.Is(err, ErrConflict):
+		refuse(w, http.StatusConflict, err)
+	case errors.Is(err, ErrNotFound):
+		refuse(w, http.StatusNotFound, err)
+	default:
+		refuse(w, http.StatusBadGateway, err)
 	}
 }
 

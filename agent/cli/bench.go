@@ -1,10 +1,7 @@
 package cli
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -20,11 +17,9 @@ type benchFlags struct {
 	edges    []string
 	paths    map[string]string
 	mix      string
-	ca       string
+	trust    edgeFlags
 	method   string
 	body     int
-	cert     string
-	key      string
 	json     bool
 	duration time.Duration
 	rate     float64
@@ -46,9 +41,7 @@ func newBench() *cobra.Command {
 	flags.StringArrayVar(&f.edges, "edge", nil, "edge to connect to, `[REGION=]host:port`; repeatable")
 	flags.StringToStringVar(&f.paths, "path", nil, "path a class, `class=/path`; {device} stands for the device's id")
 	flags.StringVar(&f.mix, "mix", "critical=20,high=10,normal=50,bulk=20", "share of each class")
-	flags.StringVar(&f.ca, "ca", "", "certificates to trust, PEM; default: the system's")
-	flags.StringVar(&f.cert, "cert", "", "client certificate all devices show, PEM")
-	flags.StringVar(&f.key, "key", "", "its private key, PEM")
+	f.trust.add(cmd)
 	flags.StringVar(&f.method, "method", "POST", "method of every request")
 	flags.IntVar(&f.body, "body", 200, "bytes of body a request")
 	flags.IntVar(&f.devices, "devices", 50, "devices, one connection each")
@@ -98,17 +91,8 @@ func (f *benchFlags) config() (load.Config, error) {
 	if cfg.Kinds, err = f.kinds(); err != nil {
 		return cfg, err
 	}
-	if cfg.TLS, err = f.trust(); err != nil {
-		return cfg, err
-	}
-	if f.cert != "" {
-		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
-		if err != nil {
-			return cfg, usageError{fmt.Errorf("bench: client certificate: %w", err)}
-		}
-		cfg.Identity = func(int) (tls.Certificate, error) { return pair, nil }
-	}
-	return cfg, nil
+	cfg.TLS, cfg.Identity, err = f.trust.load()
+	return cfg, err
 }
 
 func (f *benchFlags) kinds() ([]load.Kind, error) {
@@ -129,20 +113,4 @@ func (f *benchFlags) kinds() ([]load.Kind, error) {
 		all = append(all, kind)
 	}
 	return all, nil
-}
-
-func (f *benchFlags) trust() (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS13}
-	if f.ca == "" {
-		return cfg, nil
-	}
-	pem, err := readSource(f.ca)
-	if err != nil {
-		return nil, err
-	}
-	cfg.RootCAs = x509.NewCertPool()
-	if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, usagef("bench: %s holds no certificate", f.ca)
-	}
-	return cfg, nil
 }

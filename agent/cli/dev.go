@@ -31,13 +31,20 @@ func newDev() *cobra.Command {
 	f.IntVar(&cfg.Mesh.Capacity, "capacity", 64, "requests at a time an instance of a sample service serves")
 	f.StringVar(&level, "log", level, "log level of the agents: debug, info, warn, error")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		var l slog.Level
-		if err := l.UnmarshalText([]byte(level)); err != nil {
-			return usagef("--log %q: use debug, info, warn or error", level)
+		var err error
+		if cfg.Mesh.Logger, err = levelLogger(level, cmd); err != nil {
+			return err
 		}
 		cfg.Out = cmd.OutOrStdout()
-		cfg.Mesh.Logger = newLogger(config.Log{Level: level}, cmd.ErrOrStderr())
 		return dev.Run(cmd.Context(), cfg)
 	}
 	return cmd
+}
+
+// levelLogger logs what agents of a development mesh say to standard error.
+func levelLogger(level string, cmd *cobra.Command) (*slog.Logger, error) {
+	if err := new(slog.Level).UnmarshalText([]byte(level)); err != nil {
+		return nil, usagef("--log %q: use debug, info, warn or error", level)
+	}
+	return newLogger(config.Log{Level: level}, cmd.ErrOrStderr()), nil
 }

@@ -2,12 +2,10 @@ package cli
 
 import (
 	"encoding/json"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/tidegate/tidegate/agent/config"
 	"github.com/tidegate/tidegate/agent/drill"
 )
 
@@ -18,45 +16,87 @@ func newDrill() *cobra.Command {
 	return cmd
 }
 
+// drillFlags are what `tidegate drill run` is told.
+type drillFlags struct {
+	admin adminFlags
+	trust edgeFlags
+	level string
+	seed  uint64
+}
+
 func newDrillRun() *cobra.Command {
-	var asJSON bool
-	var level string
-	seed := uint64(time.Now().UnixNano())
+	var f drillFlags
 	cmd := &cobra.Command{
 		Use:   "run FILE",
-		Short: "Run a drill on a mesh of its own and judge its invariants",
-		Long: "Starts a development mesh, applies the load and the faults of the file on its time line,\n" +
-			"and prints a verdict for each invariant. Ends with 1 when one breaks.",
+		Short: "Run a drill and judge its invariants",
+		Long: "Starts a development mesh, or takes the running one of --admin, applies the load and the\n" +
+			"faults of the file on its time line, and prints a verdict for each invariant. Ends with 1\n" +
+			"when one breaks. A running mesh must take faults, as `tidegate dev` does; its plans are\n" +
+			"counted at the one agent that is asked. One drill runs on a mesh at a time.",
+		Example: "  tidegate drill run deploy/drills/region-outage.hcl\n" +
+			"  tidegate drill run deploy/drills/service-failure.hcl --admin http://127.0.0.1:7400 --ca ca.pem",
 		Args: cobra.ExactArgs(1),
 	}
-	jsonFlag(cmd, &asJSON)
-	cmd.Flags().StringVar(&level, "log", "error", "log level of the agents: debug, info, warn, error")
-	cmd.Flags().Uint64Var(&seed, "seed", seed, "of the load's mix; default: the time")
+	flags := cmd.Flags()
+	flags.StringVar(&f.admin.address, "admin", "", "`address` of the control API of a running mesh's agent; default: a mesh of the drill's own")
+	flags.StringVar(&f.admin.token, "token", "", "its `token`; $TIDEGATE_TOKEN keeps it off the process list")
+	f.trust.add(cmd)
+	jsonFlag(cmd, &f.admin.json)
+	flags.StringVar(&f.level, "log", "error", "log `level` of the agents: debug, info, warn, error")
+	flags.Uint64Var(&f.seed, "seed", uint64(time.Now().UnixNano()), "of the load's mix; default: the time")
+	flags.Lookup("seed").DefValue = "0"
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		d, err := drill.ReadFile(args[0])
 		if err != nil {
-			return usageError{err}
+			return err
 		}
-		progress := cmd.OutOrStdout()
-		if asJSON {
-			progress = io.Discard
-		}
-		report, err := drill.Run(cmd.Context(), d, drill.Options{
-			Progress: progress, Seed: seed,
-			Logger: newLogger(config.Log{Level: level}, cmd.ErrOrStderr()),
-		})
+		opts, err := f.options(cmd)
 		if err != nil {
 			return err
 		}
-		if asJSON {
-			err = json.NewEncoder(cmd.OutOrStdout()).Encode(report)
-		} else {
-			report.Print(cmd.OutOrStdout())
+		report, err := drill.Run(cmd.Context(), d, opts)
+		if err != nil {
+			return err
 		}
-		if err == nil && !report.Pass {
-			return errReported
-		}
-		return err
+		return f.show(cmd, report)
 	}
 	return cmd
+}
+
+func (f *drillFlags) options(cmd *cobra.Command) (drill.Options, error) {
+	opts := drill.Options{Seed: f.seed}
+	if !f.admin.json {
+		opts.Progress = cmd.OutOrStdout()
+	}
+	var err error
+	if opts.Logger, err = levelLogger(f.level, cmd); err != nil {
+		return opts, err
+	}
+	if f.admin.address == "" {
+		if f.trust != (edgeFlags{}) || f.admin.token != "" {
+			return opts, usagef("drill run: --token, --ca, --cert and --key are for a running mesh: say which with --admin")
+		}
+		return opts, nil
+	}
+	client, err := f.admin.client()
+	if err != nil {
+		return opts, err
+	}
+	opts.Running = &drill.Running{Ask: client.ask}
+	opts.Running.TLS, opts.Running.Identity, err = f.trust.load()
+	return opts, err
+}
+
+func (f *drillFlags) show(cmd *cobra.Command, report *drill.Report) error {
+	if f.admin.json {
+		if err := json.NewEncoder(cmd.OutOrStdout()).Encode(report); err != nil {
+			return err
+		}
+	} else {
+		report.Print(cmd.OutOrStdout())
+	}
+	if !report.Pass {
+		return errReported
+	}
+	return nil
 }

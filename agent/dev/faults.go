@@ -16,24 +16,30 @@ func (m *Mesh) Cut(region string) error {
 	if err != nil {
 		return err
 	}
-	return m.Faults.Add(fault.Rule{ID: "cut " + region, From: fault.Party{Addrs: m.addrs(r.Agents...)}, Drop: 1})
+	return m.network.Add(fault.Rule{ID: "cut " + region, From: fault.Party{Addrs: m.addrs(r.Agents...)}, Drop: 1})
 }
 
 // Heal ends a Cut.
-func (m *Mesh) Heal(region string) { m.Faults.Remove("cut " + region) }
+func (m *Mesh) Heal(region string) { m.network.Remove("cut " + region) }
 
 // Delay adds latency between two regions, each way; 0 ends it.
 func (m *Mesh) Delay(from, to string, d time.Duration) error {
 	id := "delay " + from + " " + to
 	if d == 0 {
-		m.Faults.Remove(id)
+		m.network.Remove(id)
 		return nil
 	}
-	return m.Faults.Add(fault.Rule{ID: id, From: fault.Party{Regions: []string{from}}, To: fault.Party{Regions: []string{to}}, Delay: d})
+	return m.network.Add(fault.Rule{ID: id, From: fault.Party{Regions: []string{from}}, To: fault.Party{Regions: []string{to}}, Delay: d})
 }
 
 // Crash ends an agent without a word: its packets are lost before it stops.
 func (m *Mesh) Crash(name string) error {
+	m.life.Lock()
+	defer m.life.Unlock()
+	return m.crash(name)
+}
+
+func (m *Mesh) crash(name string) error {
 	_, a, err := m.find(name)
 	if err != nil {
 		return err
@@ -42,7 +48,7 @@ func (m *Mesh) Crash(name string) error {
 		return nil
 	}
 	rule := fault.Rule{ID: "crash " + name, From: fault.Party{Addrs: m.addrs(a)}, Drop: 1}
-	if err := m.Faults.Add(rule); err != nil {
+	if err := m.network.Add(rule); err != nil {
 		return err
 	}
 	err = a.Close()
@@ -52,11 +58,17 @@ func (m *Mesh) Crash(name string) error {
 
 // Restart brings a crashed agent back at its addresses.
 func (m *Mesh) Restart(ctx context.Context, name string) error {
+	m.life.Lock()
+	defer m.life.Unlock()
+	return m.restart(ctx, name)
+}
+
+func (m *Mesh) restart(ctx context.Context, name string) error {
 	r, a, err := m.find(name)
 	if err != nil {
 		return err
 	}
-	m.Faults.Remove("crash " + name)
+	m.network.Remove("crash " + name)
 	if a.Agent != nil {
 		return nil
 	}
@@ -113,15 +125,11 @@ func (m *Mesh) find(name string) (*Region, *Agent, error) {
 }
 
 func (m *Mesh) addrs(agents ...*Agent) []netip.AddrPort {
-	ip := netip.MustParseAddr(m.cfg.Bind)
 	var all []netip.AddrPort
 	for _, a := range agents {
 		for _, port := range []int{a.ports.edge, a.ports.mesh, a.ports.lan, a.ports.wan} {
-			all = append(all, netip.AddrPortFrom(ip, uint16(port)))
+			all = append(all, m.addrPort(port))
 		}
 	}
 	return all
 }
-
-// Latency is how long a sample service takes when no fault slows it.
-func (m *Mesh) Latency() time.Duration { return m.cfg.Latency }

@@ -6,7 +6,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"text/template"
@@ -50,30 +52,46 @@ func (m *Mesh) Authority() *transport.Authority { return m.authority }
 // ports of one agent.
 type ports struct{ edge, mesh, lan, wan, admin, egress int }
 
-// freePorts asks the system for numbers that are free on UDP and TCP.
-func freePorts(bind string) (p ports, err error) {
+// Ports are taken from below the range that systems give to outgoing
+// connections, so that none of those grabs one before the agent binds it.
+const lowestPort, highestPort = 20000, 32000
+
+// freePorts finds numbers that are free on UDP and TCP and not given to
+// another agent of this mesh.
+func (m *Mesh) freePorts() (p ports, err error) {
 	for _, port := range []*int{&p.edge, &p.mesh, &p.lan, &p.wan, &p.admin, &p.egress} {
-		if *port, err = freePort(bind); err != nil {
-			return p, fmt.Errorf("dev mesh: find a free port on %s: %w", bind, err)
+		if *port, err = m.freePort(); err != nil {
+			return p, fmt.Errorf("dev mesh: find a free port on %s: %w", m.cfg.Bind, err)
 		}
 	}
 	return p, nil
 }
 
-func freePort(bind string) (int, error) {
-	for range 20 {
-		udp, err := net.ListenPacket("udp", net.JoinHostPort(bind, "0"))
-		if err != nil {
-			return 0, err
+func (m *Mesh) freePort() (port int, err error) {
+	for range 50 {
+		port = lowestPort + mathrand.IntN(highestPort-lowestPort)
+		if m.taken[port] {
+			continue
 		}
-		port := udp.LocalAddr().(*net.UDPAddr).Port
-		tcp, err := net.Listen("tcp", net.JoinHostPort(bind, fmt.Sprint(port)))
-		_ = udp.Close()
-		if err == nil {
-			return port, tcp.Close()
+		if err = tryPort(m.addr(port)); err == nil {
+			m.taken[port] = true
+			return port, nil
 		}
 	}
-	return 0, fmt.Errorf("no number is free on both UDP and TCP")
+	return 0, err
+}
+
+func tryPort(addr string) error {
+	udp, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		return err
+	}
+	defer udp.Close()
+	tcp, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	return tcp.Close()
 }
 
 var agentTemplate = template.Must(template.New("agent").Parse(`
@@ -91,24 +109,24 @@ log {
 
 listeners {
   edge {
-    addr = "{{.Bind}}:{{.Ports.Edge}}"
+    addr = "{{.Edge}}"
   }
   mesh {
-    addr = "{{.Bind}}:{{.Ports.Mesh}}"
+    addr = "{{.Mesh}}"
   }
   lan {
-    addr = "{{.Bind}}:{{.Ports.LAN}}"
+    addr = "{{.LAN}}"
   }
   wan {
-    addr = "{{.Bind}}:{{.Ports.WAN}}"
+    addr = "{{.WAN}}"
   }
   admin {
-    addr  = "{{.Bind}}:{{.Ports.Admin}}"
+    addr  = "{{.Admin}}"
     token = "{{.Token}}"
     hosts = ["{{.Bind}}"]
   }
   egress {
-    addr  = "{{.Bind}}:{{.Ports.Egress}}"
+    addr  = "{{.Egress}}"
     token = "{{.Token}}"
   }
 }
@@ -130,8 +148,8 @@ tls {
 gossip {
   keys           = ["{{.Key}}"]
   timing         = "fast"
-  retry_join     = [{{range .LAN}}"{{.}}", {{end}}]
-  retry_join_wan = [{{range .WAN}}"{{.}}", {{end}}]
+  retry_join     = [{{range .JoinLAN}}"{{.}}", {{end}}]
+  retry_join_wan = [{{range .JoinWAN}}"{{.}}", {{end}}]
 }
 
 policy {
@@ -163,8 +181,8 @@ catalog {
 
 type agentFile struct {
 	Agent, Region, Group, Bind, Token, Key string
-	Ports                                  struct{ Edge, Mesh, LAN, WAN, Admin, Egress int }
-	LAN, WAN                               []string
+	Edge, Mesh, LAN, WAN, Admin, Egress    string // addresses
+	JoinLAN, JoinWAN                       []string
 	Services                               map[string][]instanceFile
 }
 
@@ -204,15 +222,15 @@ func (m *Mesh) writeAgent(r *Region, a *Agent) (configPath string, err error) {
 func (m *Mesh) agentFile(r *Region, a *Agent) agentFile {
 	f := agentFile{Agent: a.Name, Region: r.Name, Group: r.Group, Bind: m.cfg.Bind, Token: m.token, Key: m.key,
 		Services: map[string][]instanceFile{}}
-	p := a.ports
-	f.Ports.Edge, f.Ports.Mesh, f.Ports.LAN, f.Ports.WAN, f.Ports.Admin, f.Ports.Egress = p.edge, p.mesh, p.lan, p.wan, p.admin, p.egress
+	f.Edge, f.Mesh, f.LAN = m.addr(a.ports.edge), m.addr(a.ports.mesh), m.addr(a.ports.lan)
+	f.WAN, f.Admin, f.Egress = m.addr(a.ports.wan), m.addr(a.ports.admin), m.addr(a.ports.egress)
 	for _, other := range m.Regions {
 		for _, peer := range other.Agents {
 			if other == r && peer != a {
-				f.LAN = append(f.LAN, m.addr(peer.ports.lan))
+				f.JoinLAN = append(f.JoinLAN, m.addr(peer.ports.lan))
 			}
 			if other != r {
-				f.WAN = append(f.WAN, m.addr(peer.ports.wan))
+				f.JoinWAN = append(f.JoinWAN, m.addr(peer.ports.wan))
 			}
 		}
 	}
@@ -222,4 +240,8 @@ func (m *Mesh) agentFile(r *Region, a *Agent) agentFile {
 	return f
 }
 
-func (m *Mesh) addr(port int) string { return net.JoinHostPort(m.cfg.Bind, fmt.Sprint(port)) }
+func (m *Mesh) addr(port int) string { return m.addrPort(port).String() }
+
+func (m *Mesh) addrPort(port int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.MustParseAddr(m.cfg.Bind), uint16(port))
+}

@@ -44,6 +44,7 @@ func (m *Mesh) live(ctx context.Context, cfg RunConfig) error {
 // board sums results up by the region whose edge took them, a second at a time.
 type board struct {
 	order []string
+	width []int // of the cells so far: they only grow, so that lines stay aligned
 
 	mu    sync.Mutex // guards tally
 	tally map[string]*tally
@@ -56,7 +57,7 @@ type tally struct {
 }
 
 func newBoard(regions []*Region) *board {
-	b := &board{tally: map[string]*tally{}}
+	b := &board{tally: map[string]*tally{}, width: make([]int, len(regions))}
 	for _, r := range regions {
 		b.order = append(b.order, r.Name)
 	}
@@ -71,6 +72,10 @@ func (b *board) observe(r load.Result) {
 		t = &tally{latency: hdrhistogram.New(1, 60_000_000, 2), served: map[string]int{}}
 		b.tally[r.Edge] = t
 	}
+	t.add(&r)
+}
+
+func (t *tally) add(r *load.Result) {
 	t.sent++
 	switch r.Outcome() {
 	case load.Succeeded:
@@ -88,12 +93,13 @@ func (b *board) print(ctx context.Context, w io.Writer) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	began := time.Now()
+	fmt.Fprintln(w, "At each region's edge: requests a second, success, p99, and which regions served them.")
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			fmt.Fprintf(w, "%4.0fs  %s\n", time.Since(began).Seconds(), b.line())
+			fmt.Fprintf(w, "%4.0f s  %s\n", time.Since(began).Seconds(), b.line())
 		}
 	}
 }
@@ -104,11 +110,13 @@ func (b *board) line() string {
 	now := b.tally
 	b.tally = map[string]*tally{}
 	b.mu.Unlock()
-	parts := make([]string, len(b.order))
+	cells := make([]string, len(b.order))
 	for i, region := range b.order {
-		parts[i] = region + " " + now[region].String()
+		cell := region + " " + now[region].String()
+		b.width[i] = max(b.width[i], len(cell))
+		cells[i] = fmt.Sprintf("%-*s", b.width[i], cell)
 	}
-	return strings.Join(parts, "  |  ")
+	return strings.TrimRight(strings.Join(cells, " | "), " ")
 }
 
 // String is rate, success, p99 and where traffic was served.
@@ -116,16 +124,15 @@ func (t *tally) String() string {
 	if t == nil {
 		return "quiet"
 	}
-	text := fmt.Sprintf("%d/s ok %.1f%% p99 %.0f ms", t.sent, 100*float64(t.ok)/float64(t.sent), float64(t.latency.ValueAtQuantile(99))/1000)
+	text := fmt.Sprintf("%4d/s %5.1f%% %5.0f ms", t.sent, 100*float64(t.ok)/float64(t.sent), float64(t.latency.ValueAtQuantile(99))/1000)
+	for _, region := range slices.Sorted(maps.Keys(t.served)) {
+		text += fmt.Sprintf(" %s:%d%%", region, 100*t.served[region]/t.ok)
+	}
 	if t.shed > 0 {
-		text += fmt.Sprintf(" shed %d", t.shed)
+		text += fmt.Sprintf(" shed:%d", t.shed)
 	}
 	if t.failed > 0 {
-		text += fmt.Sprintf(" failed %d", t.failed)
-	}
-	text += " ->"
-	for _, region := range slices.Sorted(maps.Keys(t.served)) {
-		text += fmt.Sprintf(" %s %d%%", region, 100*t.served[region]/max(t.ok, 1))
+		text += fmt.Sprintf(" failed:%d", t.failed)
 	}
 	return text
 }

@@ -6,75 +6,44 @@ package dev
 import (
 	"cmp"
 	"context"
-	_ "embed"
+	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
-	"time"
+	"syscall"
 
 	"github.com/hashicorp/memberlist"
 
 	"github.com/tidegate/tidegate/agent"
 	"github.com/tidegate/tidegate/agent/config"
-	"github.com/tidegate/tidegate/policy"
 	"github.com/tidegate/tidegate/transport"
 	"github.com/tidegate/tidegate/transport/fault"
 )
-
-//go:embed policy.hcl
-var defaultPolicy []byte
-
-// Config describes a mesh. The zero value of a field means its default.
-type Config struct {
-	Regions  int           // default 3, at most 9
-	Agents   int           // a region; default 2, at most 8
-	Bind     string        // IP address; default 127.0.0.1
-	Policy   []byte        // default: the one of `tidegate dev`
-	Latency  time.Duration // of the sample services; default 5 ms
-	Capacity int           // of an instance, requests at a time; default 64
-	Services []Service     // default: alarms and telemetry everywhere, firmware in the first region
-	Version  string
-	Logger   *slog.Logger // default: discard
-}
-
-// Service is a sample service. The last of its instances in a region carries
-// the tag "canary", the others "stable".
-type Service struct {
-	Name      string
-	Regions   []string // where it lives; empty: everywhere
-	Instances int      // a region; default 2
-
-	// Handler answers instead of the sample, when set; it is still named and
-	// failed by the instance.
-	Handler http.Handler
-}
-
-func defaultServices() []Service {
-	return []Service{{Name: "alarms"}, {Name: "telemetry"}, {Name: "firmware", Regions: names[:1]}}
-}
-
-// names of the regions, near ones first; the part before the dash is the group.
-var names = []string{"eu-1", "eu-2", "us-1", "us-2", "ap-1", "ap-2", "sa-1", "af-1", "me-1"}
 
 // Mesh is a running development mesh. Close it.
 type Mesh struct {
 	Dir     string // holds certificates, configurations and the policy
 	Regions []*Region
-	Faults  *fault.Switch
 
 	cfg       Config
+	network   *fault.Switch
 	authority *transport.Authority
 	key       string
 	token     string
+	taken     map[int]bool // ports given to agents
 
 	mu      sync.Mutex // guards regions
 	regions map[netip.AddrPort]string
+
+	life     sync.Mutex // guards injected, closed, and which agents run
+	injected []*injected
+	closed   bool
+	closing  chan struct{} // closed with the mesh
+	expiries sync.WaitGroup
 }
 
 // Region is one region of the mesh.
@@ -93,53 +62,30 @@ type Agent struct {
 	ports        ports
 }
 
-// ErrConfig is the kind of errors about a mesh that makes no sense.
-var ErrConfig = fmt.Errorf("dev mesh: %w", policy.ErrInvalid)
-
-func (c *Config) complete() error {
-	if c.Regions == 0 {
-		c.Regions = 3
-	}
-	if c.Agents == 0 {
-		c.Agents = 2
-	}
-	if c.Bind == "" {
-		c.Bind = "127.0.0.1"
-	}
-	if c.Policy == nil {
-		c.Policy = defaultPolicy
-	}
-	if c.Latency == 0 {
-		c.Latency = 5 * time.Millisecond
-	}
-	if c.Capacity == 0 {
-		c.Capacity = 64
-	}
-	if c.Services == nil {
-		c.Services = defaultServices()
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	switch {
-	case c.Regions < 1 || c.Regions > len(names):
-		return fmt.Errorf("%w: %d regions: use 1 to %d", ErrConfig, c.Regions, len(names))
-	case c.Agents < 1 || c.Agents > 8:
-		return fmt.Errorf("%w: %d agents a region: use 1 to 8", ErrConfig, c.Agents)
-	case net.ParseIP(c.Bind) == nil:
-		return fmt.Errorf("%w: bind %q is not an IP address", ErrConfig, c.Bind)
-	}
-	return nil
-}
-
 // Start brings a mesh up. It returns when every agent is ready and sees every
 // region, or fails when ctx ends first. On error nothing is left behind.
 func Start(ctx context.Context, cfg Config) (*Mesh, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	m := &Mesh{cfg: cfg, regions: map[netip.AddrPort]string{}}
-	m.Faults = fault.NewSwitch(m.regionOf)
+	if err := checkBind(cfg.Bind); err != nil {
+		return nil, err
+	}
+	for attempt := 1; ; attempt++ {
+		m, err := startOnce(ctx, cfg)
+		if attempt == portAttempts || !errors.Is(err, syscall.EADDRINUSE) {
+			return m, err
+		}
+	}
+}
+
+// portAttempts is how often a mesh is started when another process takes a
+// port between its choice and its use.
+const portAttempts = 3
+
+func startOnce(ctx context.Context, cfg Config) (*Mesh, error) {
+	m := &Mesh{cfg: cfg, taken: map[int]bool{}, regions: map[netip.AddrPort]string{}, closing: make(chan struct{})}
+	m.network = fault.NewSwitch(m.regionOf)
 	err := m.start(ctx)
 	if err == nil {
 		err = m.WaitReady(ctx)
@@ -152,6 +98,8 @@ func Start(ctx context.Context, cfg Config) (*Mesh, error) {
 }
 
 func (m *Mesh) start(ctx context.Context) (err error) {
+	m.life.Lock()
+	defer m.life.Unlock()
 	if m.Dir, err = os.MkdirTemp("", "tidegate-dev-"); err != nil {
 		return fmt.Errorf("dev mesh: make a folder: %w", err)
 	}
@@ -185,7 +133,7 @@ func (m *Mesh) addRegion(name string) error {
 		a := &Agent{Name: fmt.Sprintf("%s-agent-%d", name, n+1)}
 		a.Dir = filepath.Join(m.Dir, a.Name)
 		var err error
-		if a.ports, err = freePorts(m.cfg.Bind); err != nil {
+		if a.ports, err = m.freePorts(); err != nil {
 			return err
 		}
 		m.place(a, name)
@@ -220,7 +168,7 @@ func (m *Mesh) place(a *Agent, region string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, port := range []int{a.ports.edge, a.ports.mesh, a.ports.lan, a.ports.wan} {
-		m.regions[netip.AddrPortFrom(netip.MustParseAddr(m.cfg.Bind), uint16(port))] = region
+		m.regions[m.addrPort(port)] = region
 	}
 }
 
@@ -239,7 +187,7 @@ func (m *Mesh) startAgent(ctx context.Context, r *Region, a *Agent) error {
 	if err != nil {
 		return err
 	}
-	opts := agent.Options{Version: m.cfg.Version, Logger: m.cfg.Logger, Network: m.network(a)}
+	opts := agent.Options{Version: m.cfg.Version, Logger: m.cfg.Logger, Network: m.decorators(a), Faults: hooks{m, a.Name}}
 	a.Agent, err = agent.New(ctx, cfg, opts)
 	if err != nil {
 		return err
@@ -247,67 +195,23 @@ func (m *Mesh) startAgent(ctx context.Context, r *Region, a *Agent) error {
 	return a.Start(ctx)
 }
 
-func (m *Mesh) network(a *Agent) agent.Network {
-	self := netip.AddrPortFrom(netip.MustParseAddr(m.cfg.Bind), uint16(a.ports.mesh))
+func (m *Mesh) decorators(a *Agent) agent.Network {
+	self := m.addrPort(a.ports.mesh)
 	return agent.Network{
-		Packet:   func(c *net.UDPConn) net.PacketConn { return fault.PacketConn(c, m.Faults) },
-		Listener: func(l net.Listener) net.Listener { return fault.Listener(l, m.Faults) },
-		Dial:     fault.Dialer((&net.Dialer{}).DialContext, self, m.Faults),
+		Packet:   func(c *net.UDPConn) net.PacketConn { return fault.PacketConn(c, m.network) },
+		Listener: func(l net.Listener) net.Listener { return fault.Listener(l, m.network) },
+		Dial:     fault.Dialer((&net.Dialer{}).DialContext, self, m.network),
 		Memberlist: func(t memberlist.NodeAwareTransport) memberlist.NodeAwareTransport {
-			return fault.Memberlist(t, m.Faults)
+			return fault.Memberlist(t, m.network)
 		},
 	}
 }
 
-// WaitReady waits until every agent is ready and gives traffic to every region.
-func (m *Mesh) WaitReady(ctx context.Context) error {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		waiting := m.waitingFor()
-		if waiting == "" {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("dev mesh: not ready: %s: %w", waiting, ctx.Err())
-		case <-tick.C:
-		}
-	}
-}
-
-func (m *Mesh) waitingFor() string {
-	for _, r := range m.Regions {
-		for _, a := range r.Agents {
-			if reason := m.missing(r, a); reason != "" {
-				return a.Name + ": " + reason
-			}
-		}
-	}
-	return ""
-}
-
-func (m *Mesh) missing(r *Region, a *Agent) string {
-	if a.Agent == nil {
-		return ""
-	}
-	if ok, reason := a.Ready(); !ok {
-		return reason
-	}
-	missing := map[string]int{}
-	for _, i := range r.Instances {
-		missing[i.Service]++
-	}
-	for service, ready := range a.ReadyInstances() {
-		if n := missing[service] - ready; n > 0 {
-			return fmt.Sprintf("%d instances of %s are not ready", n, service)
-		}
-	}
-	return a.Missing(len(m.Regions) - 1)
-}
-
-// Close ends every agent and service and removes the mesh's folder.
+// Close ends every fault, agent and service and removes the mesh's folder.
 func (m *Mesh) Close() error {
+	m.stopFaults()
+	m.life.Lock()
+	defer m.life.Unlock()
 	var all sync.WaitGroup
 	for _, r := range m.Regions {
 		for _, a := range r.Agents {

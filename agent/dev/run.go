@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
-	"net"
 	"time"
 
 	"github.com/tidegate/tidegate/agent/load"
@@ -51,13 +50,12 @@ func (m *Mesh) describe(w io.Writer) {
 	for _, r := range m.Regions {
 		fmt.Fprintf(w, "region %s (group %s)\n", r.Name, r.Group)
 		for _, a := range r.Agents {
-			fmt.Fprintf(w, "  %-14s devices %s   admin http://%s\n", a.Name, a.EdgeAddr(), a.AdminAddr())
+			fmt.Fprintf(w, "  %-14s devices %-21s admin http://%s\n", a.Name, a.EdgeAddr(), a.AdminAddr())
 		}
 	}
-	first, last := m.Regions[0], m.Regions[len(m.Regions)-1]
-	edge := "https://localhost:" + port(first.Agents[0].EdgeAddr())
-	far := "https://localhost:" + port(last.Agents[0].EdgeAddr())
-	admin := "--admin http://" + first.Agents[0].AdminAddr() + " --token " + m.token
+	first, last := m.Regions[0].Agents[0], m.Regions[len(m.Regions)-1].Agents[0]
+	edge, far := "https://"+first.EdgeAddr(), "https://"+last.EdgeAddr()
+	admin := "--admin http://" + first.AdminAddr() + " --token " + m.token
 	fmt.Fprintf(w, "\nTry (paste a line into another terminal):\n"+
 		"  an alarm, class critical      curl --cacert %[1]s -d '{\"celsius\":93}' %[2]s/v1/devices/d1/alarms\n"+
 		"  decided by the payload        curl --cacert %[1]s -H 'Content-Type: application/json' -d '{\"celsius\":93}' %[2]s/v1/devices/d1/telemetry\n"+
@@ -67,14 +65,11 @@ func (m *Mesh) describe(w io.Writer) {
 		"  why does a message go there   tidegate explain POST /v1/devices/d1/alarms %[6]s\n"+
 		"  what the mesh knows           tidegate regions %[6]s\n"+
 		"  who is there                  tidegate members %[6]s\n"+
-		"  numbers                       curl -H 'Authorization: Bearer %[4]s' http://%[7]s/metrics\n"+
-		"  change the policy, live       edit %[8]s\n\n",
-		m.CAFile(), edge, far, m.token, last.Agents[0].EgressAddr(), admin, first.Agents[0].AdminAddr(), m.PolicyFile())
-}
-
-func port(addr string) string {
-	_, p, _ := net.SplitHostPort(addr)
-	return p
+		"  cut a region off for 10 s     curl -H 'Authorization: Bearer %[4]s' -d '{\"id\":\"try\",\"fault\":\"region_outage\",\"region\":\"%[7]s\",\"seconds\":10}' http://%[8]s/v1/faults\n"+
+		"  more load, and figures        tidegate bench --edge %[9]s --ca %[1]s --rate 200\n"+
+		"  numbers                       curl -H 'Authorization: Bearer %[4]s' http://%[8]s/metrics\n"+
+		"  change the policy, live       edit %[10]s\n\n",
+		m.CAFile(), edge, far, m.token, last.EgressAddr(), admin, m.Regions[len(m.Regions)/2].Name, first.AdminAddr(), first.EdgeAddr(), m.PolicyFile())
 }
 
 // Kinds is the mix of messages that simulated devices send.
@@ -89,11 +84,13 @@ func Kinds() []load.Kind {
 
 // Edges lists one edge a living agent.
 func (m *Mesh) Edges() []load.Edge {
+	m.life.Lock()
+	defer m.life.Unlock()
 	var all []load.Edge
 	for n := range m.cfg.Agents {
 		for _, r := range m.Regions {
 			if a := r.Agents[n]; a.Agent != nil {
-				all = append(all, load.Edge{Region: r.Name, Addr: a.EdgeAddr()})
+				all = append(all, load.Edge{Region: r.Name, Agent: a.Name, Addr: a.EdgeAddr()})
 			}
 		}
 	}
@@ -114,4 +111,20 @@ func (m *Mesh) Identity(n int) (tls.Certificate, error) {
 		return tls.Certificate{}, err
 	}
 	return tls.X509KeyPair(issued.CertPEM, issued.KeyPEM)
+}
+
+// PlanChanges says how often each living agent's plan for each service has
+// changed since the agent started, by agent and service.
+func (m *Mesh) PlanChanges() map[string]map[string]float64 {
+	m.life.Lock()
+	defer m.life.Unlock()
+	counts := map[string]map[string]float64{}
+	for _, r := range m.Regions {
+		for _, a := range r.Agents {
+			if a.Agent != nil {
+				counts[a.Name] = a.PlanChanges()
+			}
+		}
+	}
+	return counts
 }

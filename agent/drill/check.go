@@ -4,136 +4,186 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/tidegate/tidegate/agent/dev"
 	"github.com/tidegate/tidegate/agent/load"
 	"github.com/tidegate/tidegate/policy"
 )
 
 const (
-	maxDuration = time.Hour
-	maxRate     = 100000
+	minDuration = time.Second
+	maxDuration = 50 * time.Minute // shorter than a fault may last
+	maxRate     = 100000           // requests a second
+	maxRequests = 5_000_000        // all are kept until the verdict
+	maxDevices  = 10000
 )
 
-func (b drillBlock) check() (*Drill, error) {
-	d := &Drill{Name: b.Name, Hypothesis: b.Hypothesis, Load: b.Load}
-	if b.Mesh != nil {
-		d.Mesh = *b.Mesh
-	}
+// checker makes a drill of the blocks of a file.
+type checker struct {
+	source
+	*Drill
+}
+
+func (c checker) check(b *drillBlock) (*Drill, error) {
+	c.Name, c.Hypothesis = b.Name, b.Hypothesis
 	var err error
-	if d.Duration, err = duration("duration", b.Duration, maxDuration); err != nil {
+	if c.Duration, err = parseDuration(b.Duration, minDuration, maxDuration); err != nil {
+		return nil, c.invalid(where(b.Body, b.Place, "duration"), "duration %v", err)
+	}
+	if err := c.meshOf(b.Mesh); err != nil {
 		return nil, err
 	}
-	if err := d.Load.check(); err != nil {
+	if err := c.loadOf(&b.Load); err != nil {
 		return nil, err
 	}
-	for _, sb := range b.Steps {
-		step, err := sb.check(d.Duration)
-		if err != nil {
-			return nil, fmt.Errorf("step %q: %w", sb.Name, err)
+	for n := range b.Steps {
+		if err := c.addStep(&b.Steps[n]); err != nil {
+			return nil, err
 		}
-		if d.moment(step.Name) != nil {
-			return nil, fmt.Errorf("%w: two steps are called %q", ErrInvalid, step.Name)
+	}
+	for n := range b.Invariants {
+		if err := c.addInvariant(&b.Invariants[n]); err != nil {
+			return nil, err
 		}
-		d.Steps = append(d.Steps, step)
 	}
-	for _, ib := range b.Invariants {
-		inv, err := ib.check(d)
-		if err != nil {
-			return nil, fmt.Errorf("invariant %q: %w", ib.Name, err)
-		}
-		d.Invariants = append(d.Invariants, inv)
+	if len(c.Invariants) == 0 {
+		return nil, c.invalid(b.Place, "no invariant: a drill must say what should hold")
 	}
-	if len(d.Invariants) == 0 {
-		return nil, fmt.Errorf("%w: no invariant: a drill must say what should hold", ErrInvalid)
-	}
-	return d, nil
+	return c.Drill, nil
 }
 
-func duration(what, text string, most time.Duration) (time.Duration, error) {
+func parseDuration(text string, least, most time.Duration) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 || d > most {
-		return 0, fmt.Errorf("%w: %s %q: write a duration from 0s to %s, like \"10s\"", ErrInvalid, what, text, most)
+	if err != nil || d < least || d > most {
+		return 0, fmt.Errorf("%q: write a duration from %s to %s, like \"10s\"", text, least, most)
 	}
 	return d, nil
 }
 
-func (l *Load) check() error {
-	if !(l.Rate > 0 && l.Rate <= maxRate) || l.Devices < 1 || l.Devices > 10000 {
-		return fmt.Errorf("%w: load: rate %g and %d devices: use more than 0 and at most %d a second, 1 to 10000 devices",
-			ErrInvalid, l.Rate, l.Devices, maxRate)
+func (c checker) meshOf(b *meshBlock) error {
+	if b == nil {
+		return nil
 	}
-	total := 0
-	for _, k := range l.Kinds {
-		class, err := policy.ParseClass(k.Class)
-		if err != nil {
-			return fmt.Errorf("kind %q: %w", k.Name, err)
-		}
-		if k.Weight < 0 || k.Weight > 1000 || k.Body < 0 || k.Body > 1<<20 || len(k.Path) == 0 || k.Path[0] != '/' {
-			return fmt.Errorf("%w: kind %q: weight 0 to 1000, body 0 to 1048576 bytes, path beginning with \"/\"", ErrInvalid, k.Name)
-		}
-		total += k.Weight
-		method := k.Method
-		if method == "" {
-			method = "POST"
-		}
-		l.kinds = append(l.kinds, load.Kind{Name: k.Name, Class: class, Method: method, Path: k.Path, Body: k.Body, Weight: k.Weight})
+	c.policy = b.Policy
+	c.mesh = dev.Config{Regions: b.Regions, Agents: b.Agents}
+	for _, s := range b.Services {
+		c.mesh.Services = append(c.mesh.Services, dev.Service{Name: s.Name, Regions: s.Regions, Instances: s.Instances})
 	}
-	if total == 0 {
-		return fmt.Errorf("%w: load: no kind of message has a weight", ErrInvalid)
+	if err := c.mesh.Check(); err != nil {
+		return c.invalid(b.Place, "%v", err)
 	}
 	return nil
 }
 
-func (b stepBlock) check(most time.Duration) (Step, error) {
-	s := Step{Name: b.Name}
-	var err error
-	if s.At, err = duration("at", b.At, most); err != nil {
-		return s, err
+func (c checker) loadOf(b *loadBlock) error {
+	if !(b.Rate > 0 && b.Rate <= maxRate) || b.Rate*c.Duration.Seconds() > maxRequests {
+		return c.invalid(where(b.Body, b.Place, "rate"), "rate %g: use more than 0 and at most %d a second, %d requests in all", b.Rate, maxRate, maxRequests)
 	}
-	if b.For != "" {
-		if s.For, err = duration("for", b.For, most-s.At); err != nil {
-			return s, err
+	if b.Devices < 1 || b.Devices > maxDevices {
+		return c.invalid(where(b.Body, b.Place, "devices"), "%d devices: use 1 to %d", b.Devices, maxDevices)
+	}
+	c.Load = load.Config{Rate: b.Rate, Devices: b.Devices, Duration: c.Duration}
+	total := 0
+	for n := range b.Kinds {
+		if err := c.addKind(&b.Kinds[n]); err != nil {
+			return err
 		}
+		total += b.Kinds[n].Weight
 	}
-	s.Fault, err = b.fault()
-	return s, err
+	if total == 0 {
+		return c.invalid(b.Place, "no kind of message has a weight")
+	}
+	return nil
 }
 
-// fault returns the one fault of a step.
-func (b stepBlock) fault() (Fault, error) {
-	var all []Fault
-	if b.RegionOutage != nil {
-		all = append(all, b.RegionOutage)
+func (c checker) addKind(b *kindBlock) error {
+	class, err := policy.ParseClass(b.Class)
+	if err != nil {
+		return c.invalid(b.Place, "kind %q: %v", b.Name, err)
 	}
-	if b.AgentCrash != nil {
-		all = append(all, b.AgentCrash)
+	switch {
+	case c.hasKind(b.Name):
+		return c.invalid(b.Place, "two kinds are called %q", b.Name)
+	case b.Weight < 0 || b.Weight > 1000:
+		return c.invalid(b.Place, "kind %q: weight %d: use 0 to 1000", b.Name, b.Weight)
+	case b.Body < 0 || b.Body > 1<<20:
+		return c.invalid(b.Place, "kind %q: body of %d bytes: use 0 to %d", b.Name, b.Body, 1<<20)
+	case len(b.Path) == 0 || b.Path[0] != '/':
+		return c.invalid(b.Place, "kind %q: path %q does not begin with \"/\"", b.Name, b.Path)
 	}
-	if b.InstanceFailure != nil {
-		all = append(all, b.InstanceFailure)
+	method := b.Method
+	if method == "" {
+		method = "POST"
 	}
-	if b.Latency != nil {
-		all = append(all, b.Latency)
+	c.Load.Kinds = append(c.Load.Kinds, load.Kind{Name: b.Name, Class: class, Method: method, Path: b.Path, Body: b.Body, Weight: b.Weight})
+	return nil
+}
+
+func (d *Drill) hasKind(name string) bool {
+	for _, k := range d.Load.Kinds {
+		if k.Name == name {
+			return true
+		}
 	}
-	if b.SlowService != nil {
-		all = append(all, b.SlowService)
+	return false
+}
+
+func (c checker) addStep(b *stepBlock) error {
+	s := Step{Name: b.Name}
+	var err error
+	if s.At, err = parseDuration(b.At, 0, c.Duration-time.Millisecond); err != nil {
+		return c.invalid(where(b.Body, b.Place, "at"), "at %v", err)
 	}
-	if len(all) != 1 {
-		return nil, fmt.Errorf("%w: %d faults: a step has exactly one", ErrInvalid, len(all))
+	if b.For != "" {
+		if s.For, err = parseDuration(b.For, time.Millisecond, c.Duration-s.At); err != nil {
+			return c.invalid(where(b.Body, b.Place, "for"), "for %v", err)
+		}
 	}
-	return all[0], all[0].check()
+	faults := b.faults()
+	if len(faults) != 1 {
+		return c.invalid(b.Place, "%d faults: a step has exactly one", len(faults))
+	}
+	s.Fault = faults[0].fault()
+	if err := s.Fault.CheckCondition(); err != nil {
+		return c.invalid(faults[0].Place, "%v", err)
+	}
+	return c.place(s, b.Place)
+}
+
+// place puts a step on the time line.
+func (c checker) place(s Step, at hcl.Range) error {
+	if len(s.Name) > maxStepName {
+		return c.invalid(at, "the name of a step has %d characters: at most %d", len(s.Name), maxStepName)
+	}
+	for _, other := range c.Steps {
+		if other.Name == s.Name {
+			return c.invalid(at, "two steps are called %q", s.Name)
+		}
+		if s.Fault.Clashes(&other.Fault) && s.At < c.endOf(&other) && other.At < c.endOf(&s) {
+			return c.invalid(at, "%s, and so it is by step %q at that time", s.Fault.String(), other.Name)
+		}
+	}
+	c.Steps = append(c.Steps, s)
+	return nil
+}
+
+func (d *Drill) endOf(s *Step) time.Duration {
+	if s.For == 0 {
+		return d.Duration
+	}
+	return s.At + s.For
 }
 
 // moment finds a point of the time line: a step's name, or its name and ".end".
-func (d *Drill) moment(name string) *time.Duration {
+func (d *Drill) moment(name string) (at time.Duration, found bool) {
 	for _, s := range d.Steps {
-		at := s.At
-		switch name {
-		case s.Name:
-			return &at
-		case s.Name + ".end":
-			if at += s.For; s.For > 0 {
-				return &at
-			}
+		switch {
+		case name == s.Name:
+			return s.At, true
+		case name == s.Name+".end" && s.For > 0:
+			return s.At + s.For, true
 		}
 	}
-	return nil
+	return 0, false
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tidegate/tidegate/agent/load"
 	"github.com/tidegate/tidegate/policy"
 )
 
@@ -16,101 +15,127 @@ type Invariant struct {
 	Bound   float64
 	AtLeast bool // the value must be at least Bound; else at most
 
-	from, until  time.Duration // window of due times
-	surviving    bool          // only at edges that no fault cuts off meanwhile
-	kinds        []string      // empty: all
-	class        string        // empty: all
-	within       time.Duration // success: answers later than this do not count; 0: any
-	samples      int           // fewer requests than this give no verdict but failure
-	region       string        // return
-	minimumShare float64
+	scope   scope
+	within  time.Duration // success: answers later than this do not count; 0: any
+	samples int           // fewer requests than this give no verdict but failure
+	region  string        // return
 }
 
-type invBlock struct {
-	Name    string   `hcl:"name,label"`
-	Metric  string   `hcl:"metric"`
-	From    string   `hcl:"from,optional"`
-	Until   string   `hcl:"until,optional"`
-	Edges   string   `hcl:"edges,optional"`
-	Kinds   []string `hcl:"kinds,optional"`
-	Class   string   `hcl:"class,optional"`
-	Within  string   `hcl:"within,optional"`
-	Samples int      `hcl:"samples,optional"`
-	Region  string   `hcl:"region,optional"`
-	AtLeast *float64 `hcl:"at_least,optional"`
-	AtMost  *float64 `hcl:"at_most,optional"`
+// scope says which requests count.
+type scope struct {
+	from, until time.Duration // window of due times, until excluded
+	surviving   bool          // only at edges that no fault cuts off meanwhile
+	kinds       []string      // empty: all
+	class       string        // empty: all
 }
 
-// units of the metrics, and whether their bound is a lower one.
-var metrics = map[string]struct {
+// metric is a way to measure.
+type metric struct {
 	unit    string
-	atLeast bool
-}{
-	"success":      {"%", true},
-	"p99":          {"ms", false},
-	"return":       {"s", false},
-	"plan_changes": {"changes", false},
+	atLeast bool     // its bound is a lower one
+	takes   []string // attributes of an invariant it heeds, beside its bound
 }
 
-// returnShare of what a region served before the fault must be its own again
-// for traffic to have returned.
-const returnShare = 0.9
+var metrics = map[string]metric{
+	"success":      {"%", true, []string{"from", "until", "edges", "kinds", "class", "within", "samples"}},
+	"p99":          {"ms", false, []string{"from", "until", "edges", "kinds", "class", "samples"}},
+	"return":       {"s", false, []string{"from", "until", "edges", "kinds", "class", "region", "samples"}},
+	"plan_changes": {"changes", false, nil},
+}
 
-func (b invBlock) check(d *Drill) (Invariant, error) {
-	inv := Invariant{Name: b.Name, Metric: b.Metric, kinds: b.Kinds, class: b.Class, samples: b.Samples, region: b.Region,
-		until: d.Duration, minimumShare: returnShare}
+func (c checker) addInvariant(b *invBlock) error {
+	inv := Invariant{Name: b.Name, Metric: b.Metric, samples: b.Samples, region: b.Region}
 	m, known := metrics[b.Metric]
 	if !known {
-		return inv, fmt.Errorf("%w: metric %q: use success, p99, return or plan_changes", ErrInvalid, b.Metric)
+		return c.invalid(where(b.Body, b.Place, "metric"), "metric %q: use success, p99, return or plan_changes", b.Metric)
 	}
-	bound, other, name := b.AtMost, b.AtLeast, "at_most"
+	if err := c.heeded(b, &m); err != nil {
+		return err
+	}
+	bound, name := b.AtMost, "at_most"
 	if inv.AtLeast = m.atLeast; m.atLeast {
-		bound, other, name = b.AtLeast, b.AtMost, "at_least"
+		bound, name = b.AtLeast, "at_least"
 	}
-	if bound == nil || other != nil {
-		return inv, fmt.Errorf("%w: metric %q needs %s, and only that", ErrInvalid, b.Metric, name)
+	if bound == nil || *bound < 0 || m.unit == "%" && *bound > 100 {
+		return c.invalid(where(b.Body, b.Place, name), "metric %s needs %s, from 0 on (%s)", b.Metric, name, m.unit)
 	}
 	inv.Bound = *bound
-	return inv, inv.scope(b, d)
+	if b.Samples < 0 {
+		return c.invalid(where(b.Body, b.Place, "samples"), "samples %d: use 0 or more", b.Samples)
+	}
+	if err := c.narrow(&inv, b); err != nil {
+		return err
+	}
+	c.Invariants = append(c.Invariants, inv)
+	return nil
 }
 
-func (i *Invariant) scope(b invBlock, d *Drill) error {
-	for name, into := range map[string]*time.Duration{b.From: &i.from, b.Until: &i.until} {
-		if name == "" {
-			continue
+// heeded refuses attributes that the metric would ignore.
+func (c checker) heeded(b *invBlock, m *metric) error {
+	attributes, _ := b.Body.JustAttributes() // an invariant has no blocks
+	for name, a := range attributes {
+		bound := name == "at_least" && m.atLeast || name == "at_most" && !m.atLeast
+		if name != "metric" && !bound && !slices.Contains(m.takes, name) {
+			return c.invalid(a.Range, "metric %s takes no %s", b.Metric, name)
 		}
-		at := d.moment(name)
-		if at == nil {
-			return fmt.Errorf("%w: %q is neither a step nor the end of one", ErrInvalid, name)
-		}
-		*into = *at
 	}
-	switch b.Edges {
-	case "", "all":
-	case "surviving":
-		i.surviving = true
-	default:
-		return fmt.Errorf("%w: edges %q: use all or surviving", ErrInvalid, b.Edges)
+	return nil
+}
+
+// narrow reads which requests count.
+func (c checker) narrow(i *Invariant, b *invBlock) error {
+	place := func(attribute string) func(string, ...any) error {
+		return func(format string, args ...any) error {
+			return c.invalid(where(b.Body, b.Place, attribute), format, args...)
+		}
+	}
+	i.scope = scope{until: c.Duration, surviving: b.Edges == "surviving", kinds: b.Kinds, class: b.Class}
+	if err := c.window(i, b); err != nil {
+		return err
+	}
+	if b.Edges != "" && b.Edges != "all" && b.Edges != "surviving" {
+		return place("edges")("edges %q: use all or surviving", b.Edges)
 	}
 	for _, kind := range b.Kinds {
-		if !slices.ContainsFunc(d.Load.kinds, func(k load.Kind) bool { return k.Name == kind }) {
-			return fmt.Errorf("%w: the load has no kind %q", ErrInvalid, kind)
+		if !c.hasKind(kind) {
+			return place("kinds")("the load has no kind %q", kind)
 		}
 	}
 	if b.Class != "" {
 		if _, err := policy.ParseClass(b.Class); err != nil {
-			return err
+			return place("class")("%v", err)
 		}
 	}
 	if b.Metric == "return" && (b.Region == "" || b.From == "") {
-		return fmt.Errorf("%w: metric return needs the region and from which moment on", ErrInvalid)
+		return place("metric")("metric return needs region, and from: the moment to count from")
 	}
 	if b.Within == "" {
 		return nil
 	}
 	var err error
-	i.within, err = duration("within", b.Within, maxDuration)
-	return err
+	if i.within, err = parseDuration(b.Within, time.Millisecond, maxDuration); err != nil {
+		return place("within")("within %v", err)
+	}
+	return nil
+}
+
+func (c checker) window(i *Invariant, b *invBlock) error {
+	for _, end := range []struct {
+		attribute, name string
+		into            *time.Duration
+	}{{"from", b.From, &i.scope.from}, {"until", b.Until, &i.scope.until}} {
+		at, found := c.moment(end.name)
+		switch {
+		case found:
+			*end.into = at
+		case end.name != "":
+			return c.invalid(where(b.Body, b.Place, end.attribute), "%s %q is neither a step nor the end of one", end.attribute, end.name)
+		}
+	}
+	if i.scope.from >= i.scope.until {
+		return c.invalid(b.Place, "nothing lies between from (%s) and until (%s)", i.scope.from, i.scope.until)
+	}
+	return nil
 }
 
 // Verdict is an invariant's outcome.
@@ -138,9 +163,9 @@ func (i *Invariant) judge(rec *record) Verdict {
 		v.Value, v.Samples = rec.flaps()
 	}
 	v.Pass = v.Note == "" && (i.AtLeast && v.Value >= i.Bound || !i.AtLeast && v.Value <= i.Bound)
-	if v.Samples < max(i.samples, 1) {
+	if needed := max(i.samples, 1); v.Samples < needed {
 		v.Pass = false
-		v.Note = fmt.Sprintf("only %d samples, %d are needed", v.Samples, max(i.samples, 1))
+		v.Note = fmt.Sprintf("only %d samples, %d are needed", v.Samples, needed)
 	}
 	return v
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tidegate/tidegate/agent/admin"
 	"github.com/tidegate/tidegate/agent/load"
 )
 
@@ -19,8 +20,8 @@ type record struct {
 	plans []planCount // at the beginning, at each event, at the end
 }
 
-// planCount is how often each (agent, service) had changed its plan so far.
-type planCount map[string]float64
+// planCount is how often each agent had changed its plan for each service.
+type planCount map[string]map[string]float64
 
 func (r *record) add(res load.Result) {
 	r.mu.Lock()
@@ -28,42 +29,49 @@ func (r *record) add(res load.Result) {
 	r.results = append(r.results, res)
 }
 
-func (r *record) due(res *load.Result) time.Duration { return res.Due.Sub(r.began) }
+func (s *scope) includes(res *load.Result, at time.Duration) bool {
+	return at >= s.from && at < s.until &&
+		(len(s.kinds) == 0 || slices.Contains(s.kinds, res.Kind.Name)) &&
+		(s.class == "" || s.class == res.Kind.Class.String())
+}
 
-// each calls do with every result in an invariant's scope.
-func (r *record) each(i *Invariant, do func(*load.Result)) {
+// each calls do with every result in scope and when it was due.
+func (r *record) each(s *scope, do func(*load.Result, time.Duration)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for n := range r.results {
 		res := &r.results[n]
-		at := r.due(res)
-		switch {
-		case at < i.from || at >= i.until:
-		case len(i.kinds) > 0 && !slices.Contains(i.kinds, res.Kind.Name):
-		case i.class != "" && res.Kind.Class.String() != i.class:
-		case i.surviving && r.edgeLost(res.Edge, at):
-		default:
-			do(res)
+		at := res.Due.Sub(r.began)
+		if s.includes(res, at) && !(s.surviving && r.edgeLost(res, at)) {
+			do(res, at)
 		}
 	}
 }
 
-// settle is how long after a region's edge is back its devices may need to
-// notice; until then it does not count as surviving.
+// settle is how long after an edge is back its devices may need to notice, and
+// how long before its loss a request may have been under way; for so long it
+// does not count as surviving.
 const settle = 5 * time.Second
 
-func (r *record) edgeLost(region string, at time.Duration) bool {
-	for _, s := range r.steps {
-		if s.Fault.lost() == region && at >= s.At-settle && (s.For == 0 || at < s.At+s.For+settle) {
+func (r *record) edgeLost(res *load.Result, at time.Duration) bool {
+	for n := range r.steps {
+		s := &r.steps[n]
+		if s.cutsOff(res) && at >= s.At-settle && (s.For == 0 || at < s.At+s.For+settle) {
 			return true
 		}
 	}
 	return false
 }
 
+// cutsOff says whether devices cannot reach the edge of a result meanwhile.
+func (s *Step) cutsOff(res *load.Result) bool {
+	return s.Fault.Kind == admin.FaultRegionOutage && s.Fault.Region == res.Edge ||
+		s.Fault.Kind == admin.FaultAgentCrash && s.Fault.Agent == res.Agent
+}
+
 func (r *record) success(i *Invariant) (percent float64, samples int) {
 	good := 0
-	r.each(i, func(res *load.Result) {
+	r.each(&i.scope, func(res *load.Result, _ time.Duration) {
 		samples++
 		if res.Outcome() == load.Succeeded && (i.within == 0 || res.Latency <= i.within) {
 			good++
@@ -72,9 +80,10 @@ func (r *record) success(i *Invariant) (percent float64, samples int) {
 	return 100 * float64(good) / float64(max(samples, 1)), samples
 }
 
+// p99 is of answers, by nearest rank.
 func (r *record) p99(i *Invariant) (ms float64, samples int) {
 	var all []time.Duration
-	r.each(i, func(res *load.Result) {
+	r.each(&i.scope, func(res *load.Result, _ time.Duration) {
 		if res.Err == nil {
 			all = append(all, res.Latency)
 		}
@@ -83,57 +92,79 @@ func (r *record) p99(i *Invariant) (ms float64, samples int) {
 		return 0, 0
 	}
 	slices.Sort(all)
-	return float64(all[(len(all)*99)/100].Microseconds()) / 1000, len(all)
+	rank := (len(all)*99 + 99) / 100
+	return float64(all[rank-1].Microseconds()) / 1000, len(all)
 }
 
-// returned finds the first second after the invariant's moment from which the
-// region serves its share of before again, until the end.
+// returnShare of what a region served before the first fault must be its own
+// again for traffic to have returned.
+const returnShare = 0.9
+
+// returned is how many seconds after the invariant's moment the region serves
+// its share of before again, to stay so until the end.
 func (r *record) returned(i *Invariant) (seconds float64, samples int, note string) {
-	before := Invariant{until: r.steps[0].At, kinds: i.kinds, class: i.class, surviving: i.surviving}
-	share, n := r.share(&before, i.region)
-	if n == 0 || share == 0 {
-		return 0, n, "the region served nothing of this before the fault"
+	before := i.scope
+	before.from, before.until = 0, r.firstFault()
+	usual := r.shares(&before, i.region, before.until)[0]
+	if usual.own == 0 {
+		return 0, usual.all, "the region served nothing of this before the fault"
 	}
 	at := -1
-	last := int((i.until - i.from) / time.Second)
-	for second := range last {
-		from := i.from + time.Duration(second)*time.Second
-		now, count := r.share(&Invariant{from: from, until: from + time.Second, kinds: i.kinds, class: i.class, surviving: i.surviving}, i.region)
-		samples += count
+	after := r.shares(&i.scope, i.region, time.Second)
+	for second, s := range after {
+		samples += s.all
 		switch {
-		case now < i.minimumShare*share:
+		case s.of() < returnShare*usual.of():
 			at = -1
 		case at < 0:
 			at = second
 		}
 	}
 	if at < 0 {
-		return float64(last), samples, "traffic has not returned"
+		return float64(len(after)), samples, "traffic has not returned"
 	}
 	return float64(at + 1), samples, ""
 }
 
-// share of the successful requests in scope that a region served.
-func (r *record) share(i *Invariant, region string) (share float64, samples int) {
-	served := 0
-	r.each(i, func(res *load.Result) {
-		if res.Outcome() == load.Succeeded {
-			samples++
-			if res.Region == region {
-				served++
-			}
+func (r *record) firstFault() time.Duration {
+	first := r.steps[0].At
+	for _, s := range r.steps {
+		first = min(first, s.At)
+	}
+	return first
+}
+
+// share is how many successes there were, and how many a region served.
+type share struct{ own, all int }
+
+func (s share) of() float64 { return float64(s.own) / float64(max(s.all, 1)) }
+
+// shares counts a region's part of the successes in scope, window by window;
+// what is left of a window at the end does not count.
+func (r *record) shares(s *scope, region string, window time.Duration) []share {
+	all := make([]share, max(int((s.until-s.from)/max(window, 1)), 1))
+	r.each(s, func(res *load.Result, at time.Duration) {
+		n := int((at - s.from) / max(window, 1))
+		if res.Outcome() != load.Succeeded || n >= len(all) {
+			return
+		}
+		all[n].all++
+		if res.Region == region {
+			all[n].own++
 		}
 	})
-	return float64(served) / float64(max(samples, 1)), samples
+	return all
 }
 
 // flaps is the most that one agent's plan for one service changed between two
 // events.
 func (r *record) flaps() (most float64, samples int) {
 	for n := 1; n < len(r.plans); n++ {
-		for key, count := range r.plans[n] {
-			samples++
-			most = max(most, count-r.plans[n-1][key])
+		for agent, services := range r.plans[n] {
+			for service, count := range services {
+				samples++
+				most = max(most, count-r.plans[n-1][agent][service])
+			}
 		}
 	}
 	return most, samples

@@ -89,7 +89,7 @@ func (g *generator) makeDevice(i int, body []byte) (*device, error) {
 }
 
 func (d *device) send(ctx context.Context, kind *Kind, due time.Time, timeout time.Duration) Result {
-	r := Result{Due: due, Edge: d.edge.Region, Kind: kind}
+	r := Result{Due: due, Edge: d.edge.Region, Agent: d.edge.Agent, Kind: kind}
 	ctx, cancel := context.WithDeadline(ctx, due.Add(timeout))
 	defer cancel()
 	req, err := d.request(ctx, kind)

@@ -20,6 +20,7 @@ import (
 // Edge is where devices of one region connect.
 type Edge struct {
 	Region string
+	Agent  string // whose it is; only for results
 	Addr   string // "host:port", UDP
 }
 
@@ -54,6 +55,7 @@ type Result struct {
 	Due     time.Time // when it was to be sent
 	Latency time.Duration
 	Edge    string // region of the edge it was sent to
+	Agent   string // that edge's agent
 	Kind    *Kind
 	Status  int    // 0: no answer
 	Region  string // that served, from the X-Served-By header of sample services
@@ -168,20 +170,21 @@ func (g *generator) launch(ctx context.Context, n int, due time.Time) {
 	d := g.devices[n%len(g.devices)]
 	kind := g.pick()
 	if g.outstanding.Load() >= maxOutstanding {
-		g.observe(Result{Due: due, Edge: d.edge.Region, Kind: kind, Err: errOverrun})
+		g.observe(Result{Due: due, Edge: d.edge.Region, Agent: d.edge.Agent, Kind: kind, Err: errOverrun})
 		return
 	}
 	g.outstanding.Add(1)
 	g.wait.Go(func() {
 		defer g.outstanding.Add(-1)
-		g.observe(d.send(ctx, kind, due, g.cfg.Timeout))
+		r := d.send(ctx, kind, due, g.cfg.Timeout)
+		if r.Err != nil && ctx.Err() != nil {
+			return // the load was stopped, the request did not fail
+		}
+		g.observe(r)
 	})
 }
 
 func (g *generator) observe(r Result) {
-	if r.Err != nil && errors.Is(r.Err, context.Canceled) {
-		return // the load was stopped, the request did not fail
-	}
 	g.report.add(&r)
 	if g.cfg.Observe != nil {
 		g.cfg.Observe(r)

@@ -129,6 +129,6 @@ func (r *Report) Print(w io.Writer) {
 	}
 	_ = t.Flush()
 	if !r.OnTime {
-		fmt.Fprintf(w, "the generator did NOT keep its schedule: p99 of starts %.1f ms late, %d not sent; the figures flatter the mesh\n", r.LateP99, r.Overruns)
+		fmt.Fprintf(w, "the generator did NOT keep its schedule: p99 of starts %.1f ms late, %d not sent; the latencies hold its own delay\n", r.LateP99, r.Overruns)
 	}
 }

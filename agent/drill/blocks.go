@@ -1,0 +1,130 @@
+package drill
+
+import (
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/tidegate/tidegate/agent/admin"
+)
+
+// The blocks of a drill file as they are written. Body and Place say where a
+// fault in them is.
+
+type drillFile struct {
+	Drill drillBlock `hcl:"drill,block"`
+}
+
+type drillBlock struct {
+	Name       string      `hcl:"name,label"`
+	Hypothesis string      `hcl:"hypothesis"`
+	Duration   string      `hcl:"duration"`
+	Mesh       *meshBlock  `hcl:"mesh,block"`
+	Load       loadBlock   `hcl:"load,block"`
+	Steps      []stepBlock `hcl:"step,block"`
+	Invariants []invBlock  `hcl:"invariant,block"`
+	Body       hcl.Body    `hcl:",body"`
+	Place      hcl.Range   `hcl:",def_range"`
+}
+
+type meshBlock struct {
+	Regions  int            `hcl:"regions,optional"`
+	Agents   int            `hcl:"agents,optional"`
+	Policy   string         `hcl:"policy,optional"`
+	Services []serviceBlock `hcl:"service,block"`
+	Place    hcl.Range      `hcl:",def_range"`
+}
+
+type serviceBlock struct {
+	Name      string   `hcl:"name,label"`
+	Regions   []string `hcl:"regions,optional"` // empty: everywhere
+	Instances int      `hcl:"instances,optional"`
+}
+
+type loadBlock struct {
+	Rate    float64     `hcl:"rate"`
+	Devices int         `hcl:"devices"`
+	Kinds   []kindBlock `hcl:"kind,block"`
+	Body    hcl.Body    `hcl:",body"`
+	Place   hcl.Range   `hcl:",def_range"`
+}
+
+type kindBlock struct {
+	Name   string    `hcl:"name,label"`
+	Class  string    `hcl:"class"`
+	Method string    `hcl:"method,optional"`
+	Path   string    `hcl:"path"`
+	Body   int       `hcl:"body,optional"`
+	Weight int       `hcl:"weight"`
+	Place  hcl.Range `hcl:",def_range"`
+}
+
+type stepBlock struct {
+	Name string `hcl:"name,label"`
+	At   string `hcl:"at"`
+	For  string `hcl:"for,optional"`
+
+	RegionOutage    []faultBlock `hcl:"region_outage,block"`
+	AgentCrash      []faultBlock `hcl:"agent_crash,block"`
+	InstanceFailure []faultBlock `hcl:"instance_failure,block"`
+	Latency         []faultBlock `hcl:"latency,block"`
+	SlowService     []faultBlock `hcl:"slow_service,block"`
+
+	Body  hcl.Body  `hcl:",body"`
+	Place hcl.Range `hcl:",def_range"`
+}
+
+// faultBlock is any fault: which of these a kind needs, admin.Fault knows.
+type faultBlock struct {
+	Region  string    `hcl:"region,optional"`
+	Agent   string    `hcl:"agent,optional"`
+	Service string    `hcl:"service,optional"`
+	From    string    `hcl:"from,optional"`
+	To      string    `hcl:"to,optional"`
+	Delay   string    `hcl:"delay,optional"`
+	Takes   string    `hcl:"takes,optional"`
+	Place   hcl.Range `hcl:",def_range"`
+
+	kind string
+}
+
+// faults lists all the faults of a step.
+func (b *stepBlock) faults() []faultBlock {
+	byKind := []struct {
+		kind   string
+		blocks []faultBlock
+	}{
+		{admin.FaultRegionOutage, b.RegionOutage}, {admin.FaultAgentCrash, b.AgentCrash},
+		{admin.FaultInstanceFailure, b.InstanceFailure}, {admin.FaultLatency, b.Latency}, {admin.FaultSlowService, b.SlowService},
+	}
+	var all []faultBlock
+	for _, k := range byKind {
+		for n := range k.blocks {
+			k.blocks[n].kind = k.kind
+		}
+		all = slices.Concat(all, k.blocks)
+	}
+	return all
+}
+
+func (b *faultBlock) fault() admin.Fault {
+	return admin.Fault{Kind: b.kind, Region: b.Region, Agent: b.Agent, Service: b.Service,
+		From: b.From, To: b.To, Delay: b.Delay, Takes: b.Takes}
+}
+
+type invBlock struct {
+	Name    string    `hcl:"name,label"`
+	Metric  string    `hcl:"metric"`
+	From    string    `hcl:"from,optional"`
+	Until   string    `hcl:"until,optional"`
+	Edges   string    `hcl:"edges,optional"`
+	Kinds   []string  `hcl:"kinds,optional"`
+	Class   string    `hcl:"class,optional"`
+	Within  string    `hcl:"within,optional"`
+	Samples int       `hcl:"samples,optional"`
+	Region  string    `hcl:"region,optional"`
+	AtLeast *float64  `hcl:"at_least,optional"`
+	AtMost  *float64  `hcl:"at_most,optional"`
+	Body    hcl.Body  `hcl:",body"`
+	Place   hcl.Range `hcl:",def_range"`
+}

@@ -1,0 +1,163 @@
+package drill
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/tidegate/tidegate/agent/admin"
+	"github.com/tidegate/tidegate/agent/load"
+	"github.com/tidegate/tidegate/policy"
+)
+
+// Running is a mesh that runs already, seen through the control API of one of
+// its agents.
+type Running struct {
+	// Ask sends a request, with body as JSON unless it is nil, and returns the
+	// body of a 2xx answer.
+	Ask func(ctx context.Context, method, path string, body any) ([]byte, error)
+
+	TLS      *tls.Config                               // roots to trust at the edges
+	Identity func(device int) (tls.Certificate, error) // nil: devices show no certificate
+}
+
+const (
+	reservation = "drill"          // ID of the fault that keeps other drills out
+	grace       = 30 * time.Second // that faults last longer than planned if the drill dies
+	letGo       = 30 * time.Second // for removing what a drill left
+)
+
+// runningMesh is reserved for one drill until Close.
+type runningMesh struct {
+	*Running
+	admin.MembersAnswer
+}
+
+// reserve takes hold of a running mesh for a drill. It fails while another
+// drill runs on it.
+func (r *Running) reserve(ctx context.Context, d *Drill) (mesh, error) {
+	m := &runningMesh{Running: r}
+	if err := m.get(ctx, admin.PathMembers, &m.MembersAnswer); err != nil {
+		return nil, err
+	}
+	if len(m.edges()) == 0 {
+		return nil, errors.New("no agent of the mesh tells where its edge is")
+	}
+	hold := admin.Fault{ID: reservation, Kind: admin.FaultDrill, Seconds: (d.Duration + grace).Seconds()}
+	if err := m.AddFault(ctx, hold); err != nil {
+		return nil, fmt.Errorf("reserve the mesh for drill %s: %w", d.Name, err)
+	}
+	return m, nil
+}
+
+func (m *runningMesh) get(ctx context.Context, path string, into any) error {
+	raw, err := m.Ask(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("answer to GET %s: %w", path, err)
+	}
+	return nil
+}
+
+func (m *runningMesh) describe() string {
+	return fmt.Sprintf("the running mesh of %s: %d agents; the file's own mesh is not used", m.Self, len(m.Members))
+}
+
+// CheckFault looks the names of a fault up among the members. Which services
+// there are only the mesh knows.
+func (m *runningMesh) CheckFault(f admin.Fault) error {
+	for _, region := range []string{f.Region, f.From, f.To} {
+		known := func(a admin.Member) bool { return a.Region == region }
+		if region != "" && !slices.ContainsFunc(m.Members, known) {
+			return fmt.Errorf("%w: the running mesh has no region %q", policy.ErrInvalid, region)
+		}
+	}
+	known := func(a admin.Member) bool { return a.Name == f.Agent }
+	switch {
+	case f.Agent == "":
+		return nil
+	case f.Agent == m.Self:
+		return fmt.Errorf("%w: the drill crashes %s, which it is run through: ask another agent", policy.ErrInvalid, m.Self)
+	case !slices.ContainsFunc(m.Members, known):
+		return fmt.Errorf("%w: the running mesh has no agent %q", policy.ErrInvalid, f.Agent)
+	}
+	return nil
+}
+
+func (m *runningMesh) AddFault(ctx context.Context, f admin.Fault) error {
+	_, err := m.Ask(ctx, http.MethodPost, admin.PathFaults, f)
+	return err
+}
+
+func (m *runningMesh) RemoveFault(ctx context.Context, id string) error {
+	_, err := m.Ask(ctx, http.MethodDelete, admin.PathFaults+"/"+url.PathEscape(id), nil)
+	return err
+}
+
+// Close removes what the drill left in force and lets the mesh go.
+func (m *runningMesh) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), letGo)
+	defer cancel()
+	var left admin.FaultsAnswer
+	if err := m.get(ctx, admin.PathFaults, &left); err != nil {
+		return err
+	}
+	var errs []error
+	for _, f := range left.Faults {
+		if strings.HasPrefix(f.ID, stepPrefix) {
+			errs = append(errs, m.RemoveFault(ctx, f.ID))
+		}
+	}
+	return errors.Join(append(errs, m.RemoveFault(ctx, reservation))...)
+}
+
+func (m *runningMesh) aim(cfg *load.Config) {
+	cfg.Edges, cfg.TLS, cfg.Identity = m.edges(), m.TLS, m.Identity
+}
+
+func (m *runningMesh) edges() []load.Edge {
+	var all []load.Edge
+	for _, a := range m.Members {
+		if a.EdgeAddr != "" && a.State == "alive" && !a.Draining {
+			all = append(all, load.Edge{Region: a.Region, Agent: a.Name, Addr: a.EdgeAddr})
+		}
+	}
+	return all
+}
+
+const planChanges = "tidegate_plan_changes_total"
+
+// planChanges are those of the one agent that is asked.
+func (m *runningMesh) planChanges(ctx context.Context) (planCount, error) {
+	raw, err := m.Ask(ctx, http.MethodGet, admin.PathMetrics, nil)
+	if err != nil {
+		return nil, err
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(raw))
+	if err != nil {
+		return nil, fmt.Errorf("metrics of %s: %w", m.Self, err)
+	}
+	services := map[string]float64{}
+	for _, counter := range families[planChanges].GetMetric() {
+		for _, label := range counter.GetLabel() {
+			if label.GetName() == "service" {
+				services[label.GetValue()] = counter.GetCounter().GetValue()
+			}
+		}
+	}
+	return planCount{m.Self: services}, nil
+}
