@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -147,9 +148,18 @@ func (c *Consul) PutAll(ctx context.Context, key string, value []byte, datacente
 	return results, err
 }
 
+// putTries bounds the writes of a key in one datacenter. After a server was
+// restarted, the first request that another server forwards to it fails: it
+// goes over a connection that is dead.
+const putTries = 3
+
 func (c *Consul) put(ctx context.Context, key string, value []byte, dc string) error {
-	q := &api.WriteOptions{Datacenter: dc}
-	_, err := c.client.KV().Put(&api.KVPair{Key: key, Value: value}, q.WithContext(ctx))
+	retry := backoff{least: c.set.MinPause, most: c.set.MinBackoff}
+	err := c.putOnce(ctx, key, value, dc)
+	for tries := 1; err != nil && tries < putTries && ctx.Err() == nil && mayPass(err); tries++ {
+		pause(ctx, retry.next())
+		err = c.putOnce(ctx, key, value, dc)
+	}
 	if err == nil {
 		return nil
 	}
@@ -158,4 +168,16 @@ func (c *Consul) put(ctx context.Context, key string, value []byte, dc string) e
 		return fmt.Errorf("write key %q in datacenter %q: %w: %w", key, dc, ErrUnavailable, err)
 	}
 	return fmt.Errorf("write key %q in datacenter %q: %w", key, dc, err)
+}
+
+func (c *Consul) putOnce(ctx context.Context, key string, value []byte, dc string) error {
+	q := &api.WriteOptions{Datacenter: dc}
+	_, err := c.client.KV().Put(&api.KVPair{Key: key, Value: value}, q.WithContext(ctx))
+	return err
+}
+
+// mayPass says whether a refusal is the server's trouble rather than ours.
+func mayPass(err error) bool {
+	code := statusCode(err)
+	return code == 0 || code >= http.StatusInternalServerError
 }
