@@ -21,11 +21,11 @@ listeners {
   }
   admin {
     addr  = "${env("IP")}:7400"
-    token = file("../token")
+    token = file("../../token")
   }
   egress {
     addr  = "${env("IP")}:7080"
-    token = file("../token")
+    token = file("../../token")
   }
 }
 
@@ -33,17 +33,17 @@ tls {
   mesh {
     cert = "mesh.pem"
     key  = "mesh.key"
-    ca   = "../ca.pem"
+    ca   = "../../ca.pem"
   }
   edge {
     cert      = "edge.pem"
     key       = "edge.key"
-    client_ca = "../ca.pem"
+    client_ca = "../../ca.pem"
   }
 }
 
 gossip {
-  keys = [file("../gossip.key")]
+  keys = [file("../../gossip.key")]
 }
 
 catalog {

@@ -13,7 +13,8 @@
 # tidegate and consul come from PATH; STATE is the folder (.cache/quickstart).
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-state="${STATE:-$here/../../.cache/quickstart}"
+root="$(cd "$here/../.." && pwd)"
+state="${STATE:-$root/.cache/quickstart}"
 regions=(eu-1 eu-2 us-1)
 
 die() {
@@ -60,7 +61,7 @@ parts() { (cd "$state" && find "${1:-.}" -name '*.pid' | sed 's|^\./||; s|\.pid$
 retry() {
   local deadline=$((SECONDS + 30))
   until "$@" >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$deadline" ] || die "gave up waiting for: $*"
+    [ "$SECONDS" -lt "$deadline" ] || die "gave up waiting for: $* (the logs are in $state)"
     sleep 0.2
   done
 }
