@@ -55,7 +55,7 @@ func TestAnswersOfTheAgentAreShownAsTables(t *testing.T) {
 	}
 	commands := map[string][]string{
 		"members": {"members"}, "regions": {"regions"}, "services": {"services", "--instances"},
-		"service": {"services", "alarms"}, "policy": {"policy", "get"}, "drain": {"drain"}, "undrain": {"undrain"},
+		"service": {"services", "alarms"}, "policy": {"policy", "get"}, "policy-none": {"policy", "get"}, "drain": {"drain"}, "undrain": {"undrain"},
 		"explain": {"explain", "post", "/v1/devices/d1/alarms"}, "explain-none": {"explain", "GET", "/nothing"},
 	}
 	for _, file := range answers {

@@ -46,7 +46,11 @@ func newPolicyGet() *cobra.Command {
 }
 
 func printRefused(out io.Writer, a *admin.PolicyAnswer) {
-	fmt.Fprintf(out, "version %s from %s, in force since %s\n", printable(a.Version), printable(a.Source), a.Since.Format(time.RFC3339))
+	if a.Version == "" {
+		fmt.Fprintf(out, "no policy in force yet; source %s\n", printable(a.Source))
+	} else {
+		fmt.Fprintf(out, "version %s from %s, in force since %s\n", printable(a.Version), printable(a.Source), a.Since.Format(time.RFC3339))
+	}
 	if a.Refused != nil {
 		fmt.Fprintf(out, "a newer one was refused at %s:\n%s\n", a.Refused.At.Format(time.RFC3339), a.Refused.Error)
 	}
