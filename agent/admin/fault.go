@@ -108,6 +108,8 @@ func (f *Fault) String() string {
 		return f.Delay + " more between " + f.From + " and " + f.To
 	case FaultSlowService:
 		return f.Service + " takes " + f.Takes + " in " + f.Region
+	case FaultDrill:
+		return "a drill is under way"
 	}
 	return f.Kind
 }

@@ -96,12 +96,16 @@ func (r *record) p99(i *Invariant) (ms float64, samples int) {
 	return float64(all[rank-1].Microseconds()) / 1000, len(all)
 }
 
-// returnShare of what a region served before the first fault must be its own
-// again for traffic to have returned.
-const returnShare = 0.9
+// Traffic has returned in the first second in which a region serves returnShare
+// of what it served before the first fault, if no later second falls below
+// lapseShare and all of them together hold returnShare: single seconds vary
+// with the mix of messages.
+const (
+	returnShare = 0.9
+	lapseShare  = 0.5
+)
 
-// returned is how many seconds after the invariant's moment the region serves
-// its share of before again, to stay so until the end.
+// returned is how many seconds after the invariant's moment traffic is back.
 func (r *record) returned(i *Invariant) (seconds float64, samples int, note string) {
 	before := i.scope
 	before.from, before.until = 0, r.firstFault()
@@ -109,18 +113,21 @@ func (r *record) returned(i *Invariant) (seconds float64, samples int, note stri
 	if usual.own == 0 {
 		return 0, usual.all, "the region served nothing of this before the fault"
 	}
-	at := -1
+	at, since := -1, share{}
 	after := r.shares(&i.scope, i.region, time.Second)
 	for second, s := range after {
 		samples += s.all
 		switch {
-		case s.of() < returnShare*usual.of():
-			at = -1
-		case at < 0:
+		case s.of() < lapseShare*usual.of():
+			at, since = -1, share{}
+		case at < 0 && s.of() >= returnShare*usual.of():
 			at = second
 		}
+		if at >= 0 {
+			since.own, since.all = since.own+s.own, since.all+s.all
+		}
 	}
-	if at < 0 {
+	if at < 0 || since.of() < returnShare*usual.of() {
 		return float64(len(after)), samples, "traffic has not returned"
 	}
 	return float64(at + 1), samples, ""

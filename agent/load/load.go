@@ -114,9 +114,16 @@ func (c *Config) check() error {
 	}
 	weights := 0
 	for _, k := range c.Kinds {
+		if k.Weight < 0 {
+			return fmt.Errorf("%w: kind %s: weight %d is negative", ErrConfig, k.Name, k.Weight)
+		}
 		weights += k.Weight
 	}
 	switch {
+	case c.TLS == nil:
+		return fmt.Errorf("%w: no TLS configuration: say which roots to trust", ErrConfig)
+	case c.Duration < 0 || c.Timeout < 0:
+		return fmt.Errorf("%w: duration %s, timeout %s: use none below 0", ErrConfig, c.Duration, c.Timeout)
 	case len(c.Edges) == 0:
 		return fmt.Errorf("%w: no edge to connect to", ErrConfig)
 	case weights <= 0:

@@ -123,7 +123,11 @@ func (r *Report) Print(w io.Writer) {
 	fmt.Fprintln(t, "class\tsent\tsucceeded\tshed\tfailed\tsuccess\tp50 ms\tp99 ms\tp99.9 ms\t")
 	for _, name := range r.Order() {
 		c := r.Classes[name]
-		success := 100 * float64(c.Succeeded) / float64(max(c.Sent, 1))
+		if c.Sent == 0 {
+			fmt.Fprintf(t, "%s\t0\t0\t0\t0\t-\t-\t-\t-\t\n", name)
+			continue
+		}
+		success := 100 * float64(c.Succeeded) / float64(c.Sent)
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%.2f%%\t%.1f\t%.1f\t%.1f\t\n",
 			name, c.Sent, c.Succeeded, c.Shed, c.Failed, success, c.P50, c.P99, c.P999)
 	}
