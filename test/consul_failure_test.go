@@ -1,8 +1,6 @@
 package test
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -40,9 +38,13 @@ func TestConsulFailures(t *testing.T) {
 		{"InstancesCrash", instancesCrash},
 		{"InstanceComesAndGoes", instanceComesAndGoes},
 		{"ConsulServersAreKilled", consulServersAreKilled},
+		{"AgentStartsWithoutConsul", agentStartsWithoutConsul},
 		{"AgentsAreKilled", agentsAreKilled},
 		{"AgentsDrain", agentsDrain},
 		{"AgentsMove", agentsMove},
+		{"PolicyIsAppliedEverywhere", policyIsAppliedEverywhere},
+		{"BadPolicyIsRefused", badPolicyIsRefused},
+		{"StragglersAreReported", stragglersAreReported},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			b.Start(t)
@@ -86,7 +88,7 @@ func instancesGoCritical(t *testing.T, b *broken) {
 	traffic.AwaitServed(time.Now(), 20, "eu-1")
 	egressServed(t, b, "eu-1")
 	traffic.Stop()
-	mesh.Judge(t, "while instances were critical", traffic.Since(began), time.Second, 1)
+	mesh.NoneFailed(t, "while instances were critical", traffic.Since(began))
 }
 
 // passedOver finds the step that passes over a region, with its reason.
@@ -106,7 +108,7 @@ func instancesCrash(t *testing.T, b *broken) {
 	}
 	traffic.AwaitServed(time.Now(), 20, "eu-1")
 	traffic.Stop()
-	mesh.Judge(t, "from the crash of all instances", traffic.Since(crashed), time.Second, 1)
+	mesh.NoneFailed(t, "from the crash of all instances", traffic.Since(crashed))
 }
 
 func instanceComesAndGoes(t *testing.T, b *broken) {
@@ -183,10 +185,53 @@ func consulServersAreKilled(t *testing.T, b *broken) {
 	}
 	b.AwaitWhole(t)
 	traffic.Stop()
-	mesh.Judge(t, "from the death of Consul on", traffic.Since(killed), time.Second, 1)
+	mesh.NoneFailed(t, "from the death of Consul on", traffic.Since(killed))
 }
 
+// agentStartsWithoutConsul: it knows from its disk what Consul told it before.
+func agentStartsWithoutConsul(t *testing.T, b *broken) {
+	a := b.eu1.Agents[0]
+	b.eu1.Consul.Kill()
+	a.Kill()
+	a.Start(t)
+	mesh.Await(t, 20*time.Second, func() string {
+		if err := a.Get(admin.PathReady, nil); err != nil {
+			return a.Name + " is ready: " + err.Error()
+		}
+		return ""
+	})
+	if catalog := a.Services(t).Catalog; catalog.Source != "disk" || !catalog.Stale {
+		t.Errorf("the catalog of an agent that has not found Consul: %+v", catalog)
+	}
+	device := a.Device(t, "", nil)
+	for range 10 {
+		if ans := device.Get(t, "/depot"); ans.Echo.Region != "eu-1" {
+			t.Errorf("depot is served by %q, %s", ans.ServedBy(), ran(ans))
+		}
+	}
+	b.eu1.Consul.Restart()
+}
+
+// agentsAreKilled tries again when the machine was too busy to tell, up to
+// three times.
 func agentsAreKilled(t *testing.T, b *broken) {
+	const what, within, least = "eu-2 from the death of eu-1 on", time.Second, 0.99
+	for try := 1; ; try++ {
+		results := killAgents(t, b)
+		if try < 3 && mesh.Stalled(results) && mesh.Share(results, within) < least {
+			t.Logf("%s: %.2f%%, but requests were not even sent on time; trying again", what, 100*mesh.Share(results, within))
+			b.AwaitWhole(t)
+			continue
+		}
+		mesh.Judge(t, what, results, within, least)
+		return
+	}
+}
+
+// killAgents returns what became of the requests at eu-2, which were served in
+// eu-1, between the death of eu-1's agents and their return.
+func killAgents(t *testing.T, b *broken) []mesh.Result {
+	t.Helper()
 	far := mesh.StartTraffic(t, "/depot", 60, b.eu2.Agents...)
 	near := mesh.StartTraffic(t, "/depot", 30, b.us1.Agents...)
 	far.AwaitServed(time.Now(), 20, "eu-1")
@@ -199,130 +244,18 @@ func agentsAreKilled(t *testing.T, b *broken) {
 	if out := b.eu2.Agents[0].Command(t, "regions"); out.Status != 0 || !strings.Contains(out.Stdout, "down") {
 		t.Errorf("tidegate regions does not show a region that is down: exit status %d\n%s", out.Status, out.Stdout)
 	}
-	down := time.Now()
+	back := time.Now()
 	b.Start(t)
-	far.AwaitServed(time.Now(), 20, "eu-1")
-	t.Logf("traffic is back %s after the agents", time.Since(down).Round(10*time.Millisecond))
+	far.AwaitServed(back, 20, "eu-1")
+	t.Logf("traffic is back %s after the agents", time.Since(back).Round(10*time.Millisecond))
 	far.Stop()
 	near.Stop()
-	mesh.Judge(t, "eu-2 from the death of eu-1 on", between(far.Since(killed), down), time.Second, 0.99)
-	mesh.Judge(t, "us-1 from the death of eu-1 on", near.Since(killed), time.Second, 1)
-	mesh.Judge(t, "eu-2 when eu-1 is back", far.Since(down), time.Second, 1)
+	mesh.NoneFailed(t, "us-1 from the death of eu-1 on", near.Since(killed))
+	mesh.NoneFailed(t, "eu-2 when eu-1 is back", far.Since(back))
+	return between(far.Since(killed), back)
 }
 
 // between drops the results that were due after a moment.
 func between(results []mesh.Result, until time.Time) []mesh.Result {
 	return slices.DeleteFunc(results, func(r mesh.Result) bool { return !r.Due.Before(until) })
-}
-
-// pending is a request that its instance holds.
-type pending struct {
-	answer *mesh.Answer
-	err    error
-}
-
-// hold sends a request to the instance that answers when it is told to.
-func (b *broken) hold(t *testing.T, send func(context.Context, mesh.Request) (*mesh.Answer, error)) <-chan pending {
-	t.Helper()
-	done := make(chan pending, 1)
-	go func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 15*time.Second)
-		defer cancel()
-		ans, err := send(ctx, mesh.Request{Path: "/slow?hold"})
-		done <- pending{ans, err}
-	}()
-	select {
-	case <-b.slow.Arrived():
-	case early := <-done:
-		t.Fatalf("a request to be held was answered: %+v", early)
-	}
-	return done
-}
-
-func agentsDrain(t *testing.T, b *broken) {
-	leaving := b.eu1.Agents[0]
-	near := mesh.StartTraffic(t, "/depot", 50, b.us1.Agents...)
-	far := mesh.StartTraffic(t, "/depot", 150, b.eu2.Agents...)
-	conn := leaving.Connect(t)
-	here := b.hold(t, conn.Try)
-	there := b.hold(t, b.eu2.Agents[0].Device(t, "", nil).Try)
-
-	began := time.Now()
-	for _, a := range b.eu1.Agents {
-		a.Terminate()
-	}
-	awaitGoAway(t, conn)
-	if err := leaving.Get(admin.PathReady, nil); err == nil || !strings.Contains(err.Error(), "draining") {
-		t.Errorf("readiness while draining: %v", err)
-	}
-	far.AwaitServed(began, 20, "us-1")
-	for _, a := range b.eu1.Agents {
-		mesh.Await(t, 10*time.Second, func() string {
-			if registration(t, a) != nil {
-				return a.Name + " is deregistered"
-			}
-			return ""
-		})
-	}
-	if !leaving.Running() {
-		t.Errorf("%s ended with a request in flight", leaving.Name)
-	}
-	b.slow.Release()
-	b.slow.Release()
-	for where, held := range map[string]<-chan pending{"its own edge": here, "eu-2's edge": there} {
-		if got := <-held; got.err != nil || got.answer.Status != http.StatusOK || got.answer.ServedBy() != "eu-1/slow-1" {
-			t.Errorf("the request in flight at %s: %+v, %v", where, got.answer, got.err)
-		}
-	}
-	for _, a := range b.eu1.Agents {
-		if status := a.Exit(t, 12*time.Second); status != 0 {
-			t.Errorf("%s exits with %d", a.Name, status)
-		}
-	}
-	far.AwaitSent(time.Now(), 100)
-	far.Stop()
-	near.Stop()
-	mesh.Judge(t, "eu-2 while eu-1 drains", far.Since(began), time.Second, 1)
-	mesh.Judge(t, "us-1 while eu-1 drains", near.Since(began), time.Second, 1)
-}
-
-// awaitGoAway waits until a connection that still is open takes no new request.
-func awaitGoAway(t *testing.T, conn *mesh.Connection) {
-	t.Helper()
-	mesh.Await(t, 5*time.Second, func() string {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_, err := conn.Try(ctx, mesh.Request{Path: "/hello"})
-		if gone := context.Cause(conn.QUIC.Context()); gone != nil {
-			t.Fatalf("the connection with a request in flight ended: %v", gone)
-		}
-		if err == nil || errors.Is(err, context.DeadlineExceeded) {
-			return "the connection is told to go"
-		}
-		return ""
-	})
-}
-
-// agentsMove starts the drained agents elsewhere; nobody is told but Consul.
-func agentsMove(t *testing.T, b *broken) {
-	for _, a := range b.eu1.Agents {
-		a.Terminate()
-	}
-	for n, a := range b.eu1.Agents {
-		if status := a.Exit(t, 12*time.Second); status != 0 {
-			t.Errorf("%s exits with %d", a.Name, status)
-		}
-		a.Move(t, []string{"127.0.1.11", "127.0.1.1"}[n])
-	}
-	b.Start(t)
-	b.AwaitWhole(t)
-	for _, a := range b.eu1.Agents {
-		awaitPassing(t, a)
-		if ans := a.Device(t, "", nil).Get(t, "/depot"); ans.Echo.Region != "eu-1" {
-			t.Errorf("at %s depot is served by %q", a.EdgeAddr(), ans.ServedBy())
-		}
-	}
-	if ans := b.eu2.Agents[0].Device(t, "", nil).Get(t, "/depot"); ans.Echo.Region != "eu-1" {
-		t.Errorf("at eu-2 depot is served by %q", ans.ServedBy())
-	}
 }

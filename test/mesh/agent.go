@@ -46,11 +46,13 @@ func (a *Agent) Start(t testing.TB) {
 	}
 }
 
-// bareEnv keeps the tester's own settings from the agents.
+// bareEnv keeps the tester's own settings from the agents, and the race
+// detector from waiting for a second at each exit.
 func bareEnv() []string {
-	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+	own := slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "CONSUL_") || strings.HasPrefix(v, "TIDEGATE_")
 	})
+	return append(own, "GORACE=atexit_sleep_ms=0")
 }
 
 // Move gives a stopped agent another address and other ports.

@@ -87,7 +87,8 @@ catalog {
     check   = "{{if .Sockets}}ttl{{else}}http{{end}}"
     ttl     = "3s"
 {{- if .ConsulToken}}
-    token   = env("AGENT_CONSUL_TOKEN")
+    token     = env("AGENT_CONSUL_TOKEN")
+    wait_time = "2s" # a change of rights ends no query
 {{- end}}
   }
 }

@@ -30,6 +30,7 @@ type Traffic struct {
 // moment it was due.
 type Result struct {
 	Due     time.Time
+	Late    time.Duration // until it was sent
 	Latency time.Duration
 	Edge    string // address
 	Region  string // that served it
@@ -80,8 +81,9 @@ func (tr *Traffic) schedule(ctx context.Context, gap time.Duration) {
 func (tr *Traffic) send(ctx context.Context, device *Device, due time.Time) {
 	ctx, cancel := context.WithDeadline(ctx, due.Add(answerWithin))
 	defer cancel()
+	late := time.Since(due)
 	ans, err := device.Try(ctx, Request{Path: tr.path})
-	r := Result{Due: due, Latency: time.Since(due), Edge: device.addr, Err: err}
+	r := Result{Due: due, Late: late, Latency: time.Since(due), Edge: device.addr, Err: err}
 	if err == nil {
 		r.Status = ans.Status
 		r.Region, _, _ = strings.Cut(ans.ServedBy(), "/")
@@ -137,27 +139,4 @@ func (tr *Traffic) AwaitSent(from time.Time, n int) {
 func (tr *Traffic) Stop() {
 	tr.once.Do(func() { close(tr.stop) })
 	tr.flying.Wait()
-}
-
-// Judge counts the requests that succeeded within a time and fails the test
-// when their share is below least. It shows the first ones that did not.
-func Judge(t testing.TB, what string, results []Result, within time.Duration, least float64) {
-	t.Helper()
-	good, slowest := 0, time.Duration(0)
-	var bad []string
-	for _, r := range results {
-		slowest = max(slowest, r.Latency)
-		if r.OK() && r.Latency <= within {
-			good++
-		} else if len(bad) < 5 {
-			bad = append(bad, r.String())
-		}
-	}
-	share := float64(good) / float64(max(len(results), 1))
-	t.Logf("%s: %d of %d requests succeeded within %s (%.2f%%), the slowest took %s",
-		what, good, len(results), within, 100*share, slowest.Round(time.Millisecond))
-	if len(results) == 0 || share < least {
-		t.Errorf("%s: %.2f%% of %d requests, want %.2f%%; among the others:\n%s",
-			what, 100*share, len(results), 100*least, strings.Join(bad, "\n"))
-	}
 }
