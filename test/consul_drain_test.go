@@ -100,17 +100,17 @@ func awaitGoAway(t *testing.T, conn *mesh.Connection) {
 	})
 }
 
-// agentsMove starts the drained agents elsewhere; nobody is told but Consul.
+// agentsMove starts one drained and one killed agent elsewhere; nobody is told
+// but Consul.
 func agentsMove(t *testing.T, b *broken) {
-	for _, a := range b.eu1.Agents {
-		a.Terminate()
+	drained, killed := b.eu1.Agents[0], b.eu1.Agents[1]
+	killed.Kill()
+	drained.Terminate()
+	if status := drained.Exit(t, 12*time.Second); status != 0 {
+		t.Errorf("%s exits with %d", drained.Name, status)
 	}
-	for n, a := range b.eu1.Agents {
-		if status := a.Exit(t, 12*time.Second); status != 0 {
-			t.Errorf("%s exits with %d", a.Name, status)
-		}
-		a.Move(t, []string{"127.0.1.11", "127.0.1.1"}[n])
-	}
+	drained.Move(t, "127.0.1.11")
+	killed.Move(t, "127.0.1.1")
 	b.Start(t)
 	b.AwaitWhole(t)
 	for _, a := range b.eu1.Agents {
