@@ -98,13 +98,13 @@ func (d *device) servedBy(t *testing.T, want string) {
 
 func eventually(t *testing.T, what string, ok func() bool, last *string) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(45 * time.Second)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {
 		case <-deadline:
-			t.Fatalf("not within 20 s: %s; last: %s", what, *last)
+			t.Fatalf("not within 45 s: %s; last: %s", what, *last)
 		case <-tick.C:
 		}
 	}

@@ -57,7 +57,7 @@ func (c checker) addInvariant(b *invBlock) error {
 		bound, name = b.AtLeast, "at_least"
 	}
 	if bound == nil || *bound < 0 || m.unit == "%" && *bound > 100 {
-		return c.invalid(where(b.Body, b.Place, name), "metric %s needs %s, from 0 on (%s)", b.Metric, name, m.unit)
+		return c.invalid(where(b.Body, b.Place, name), "metric %s needs %s: a number from 0 on, in %s", b.Metric, name, m.unit)
 	}
 	inv.Bound = *bound
 	if b.Samples < 0 {

@@ -1,0 +1,3 @@
+route "a" {
+  klass = "bulk"
+}
