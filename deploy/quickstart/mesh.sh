@@ -110,6 +110,10 @@ agents() {
   done
 }
 
+healthy() {
+  curl -fsS "http://127.0.1.$(number "$1"):8500/v1/health/service/alarms?passing" | grep -q alarms
+}
+
 services() {
   local region n
   go build -o "$state/hello" "$here/hello"
@@ -121,6 +125,9 @@ services() {
 {"Name": "alarms", "Address": "127.0.1.$n", "Port": 9001,
  "Check": {"HTTP": "http://127.0.1.$n:9001/health", "Interval": "1s", "Timeout": "500ms"}}
 JSON
+  done
+  for region in "${regions[@]}"; do
+    retry healthy "$region"
   done
 }
 
