@@ -1,9 +1,10 @@
 # One agent of the quick start. mesh.sh gives every agent a folder with a copy
-# of this file beside its certificates and secrets, and the NAME, REGION and IP
-# of the environment; every agent has an address of its own, so that all of them
-# use the default ports on one machine.
+# of this file beside its certificates and secrets, and the NAME, REGION,
+# GROUP and IP of the environment; every agent has an address of its own, so that
+# all of them use the default ports on one machine.
 name     = env("NAME")
 region   = env("REGION")
+group    = env("GROUP")
 data_dir = "data"
 
 listeners {

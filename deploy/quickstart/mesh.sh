@@ -103,8 +103,8 @@ agents() {
   for region in "$@"; do
     n="$(number "$region")"
     for agent in a1 a2; do
-      start "$region/$agent" env NAME="$region-$agent" REGION="$region" IP="127.0.1.$n${agent#a}" \
-        CONSUL="127.0.1.$n:8500" tidegate agent --config "$state/$region/$agent/agent.hcl"
+      start "$region/$agent" env NAME="$region-$agent" REGION="$region" GROUP="${region%-*}" \
+        IP="127.0.1.$n${agent#a}" CONSUL="127.0.1.$n:8500" tidegate agent --config "$state/$region/$agent/agent.hcl"
       retry curl -fsS "http://127.0.1.$n${agent#a}:7400/healthz"
     done
   done
