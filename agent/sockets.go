@@ -15,6 +15,22 @@ import (
 // ErrSocket is the kind of every failure to open an address.
 var ErrSocket = errors.New("cannot listen")
 
+// SocketError says which listener could not be opened, and why. Its kind is
+// ErrSocket.
+type SocketError struct {
+	Key  string // in the configuration, as "listeners.edge"
+	Addr string
+	Err  error
+}
+
+// Error says what to do as well.
+func (e *SocketError) Error() string {
+	return fmt.Sprintf("%s: %v on %s: %v: free the address or choose another", e.Key, ErrSocket, e.Addr, e.Err)
+}
+
+// Unwrap returns the kind and the cause.
+func (e *SocketError) Unwrap() []error { return []error{ErrSocket, e.Err} }
+
 // sockets are all the addresses of an agent but those of gossip, opened before
 // anything starts so that a taken port stops the agent whole.
 type sockets struct {
@@ -45,6 +61,12 @@ func (s *sockets) open(ctx context.Context, c config.Listeners, log *slog.Logger
 		return err
 	}
 	if s.meshUDP, s.meshTCP, err = openPair(ctx, "listeners.mesh", c.Mesh.Addr, c.Mesh.TCP, log); err != nil {
+		return err
+	}
+	if err = checkFree(ctx, "listeners.lan", c.LAN.Addr); err != nil {
+		return err
+	}
+	if err = checkFree(ctx, "listeners.wan", c.WAN.Addr); err != nil {
 		return err
 	}
 	if s.admin, err = openControl(ctx, "listeners.admin", c.Admin); err != nil {
@@ -89,27 +111,32 @@ func bound(advertise func() (string, error), conn *net.UDPConn) (string, error) 
 	return net.JoinHostPort(host, port), err
 }
 
+// pairAttempts is how often a pair is opened on port 0: the number that is free
+// for UDP may be taken for TCP.
+const pairAttempts = 10
+
 // openPair opens UDP and, when asked, TCP of the same number.
-func openPair(ctx context.Context, key, addr string, tcp bool, log *slog.Logger) (*net.UDPConn, net.Listener, error) {
-	udp, err := transport.ListenUDP(ctx, addr, log)
+func openPair(ctx context.Context, key, addr string, tcp bool, log *slog.Logger) (udp *net.UDPConn, l net.Listener, err error) {
+	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, nil, socketError(key, addr, err)
 	}
-	if !tcp {
-		return udp, nil, nil
-	}
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
+	for attempt := 1; ; attempt++ {
+		if udp, err = transport.ListenUDP(ctx, addr, log); err != nil {
+			return nil, nil, socketError(key, addr, err)
+		}
+		if !tcp {
+			return udp, nil, nil
+		}
+		_, opened, _ := net.SplitHostPort(udp.LocalAddr().String())
+		if l, err = openTCP(ctx, key, net.JoinHostPort(host, opened)); err == nil {
+			return udp, l, nil
+		}
 		_ = udp.Close()
-		return nil, nil, socketError(key, addr, err)
+		if port != "0" || attempt == pairAttempts {
+			return nil, nil, err
+		}
 	}
-	_, port, _ := net.SplitHostPort(udp.LocalAddr().String())
-	l, err := openTCP(ctx, key, net.JoinHostPort(host, port))
-	if err != nil {
-		_ = udp.Close()
-		return nil, nil, err
-	}
-	return udp, l, nil
 }
 
 func openTCP(ctx context.Context, key, addr string) (net.Listener, error) {
@@ -161,8 +188,21 @@ func removeStale(path string) error {
 	return os.Remove(path)
 }
 
-func socketError(key, addr string, err error) error {
-	return fmt.Errorf("%s: %w on %s: %w: free the address or choose another", key, ErrSocket, addr, err)
+func socketError(key, addr string, err error) error { return &SocketError{key, addr, err} }
+
+// checkFree finds out early that an address is taken which gossip opens later.
+func checkFree(ctx context.Context, key, addr string) error {
+	var lc net.ListenConfig
+	udp, err := lc.ListenPacket(ctx, "udp", addr)
+	if err != nil {
+		return socketError(key, addr, err)
+	}
+	defer udp.Close()
+	tcp, err := openTCP(ctx, key, addr)
+	if err != nil {
+		return err
+	}
+	return tcp.Close()
 }
 
 // close closes what no other part has taken over; closing twice is harmless.

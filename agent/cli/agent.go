@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -50,10 +51,19 @@ func runAgent(ctx context.Context, cfg *config.Config, out io.Writer) error {
 		Logger:  logger,
 		Access:  slog.New(slog.NewJSONHandler(out, nil)),
 	}, hangups(ctx))
-	if errors.Is(err, agent.ErrSocket) {
-		return usageError{err}
+	return placed(err, cfg)
+}
+
+// placed adds where the configuration names an address that cannot be opened.
+func placed(err error, cfg *config.Config) error {
+	var socket *agent.SocketError
+	if !errors.As(err, &socket) {
+		return err
 	}
-	return err
+	if place := cfg.Place(socket.Key + ".addr"); place != "" {
+		err = fmt.Errorf("%s: %w", place, err)
+	}
+	return usageError{err}
 }
 
 // hangups turns SIGHUP into values on a channel until ctx ends.

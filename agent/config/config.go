@@ -13,7 +13,10 @@
 // the environment and from flags are relative to the working directory.
 package config
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Config is the configuration of one agent, complete and checked.
 type Config struct {
@@ -42,6 +45,23 @@ type Config struct {
 
 	// Warnings are doubts that do not stop the agent, ready to be logged.
 	Warnings []string
+
+	places map[string]origin
+}
+
+// Place says where a key, or else the block it is in, was set: "file:line:column",
+// the environment variable or the flag; empty when it was not.
+func (c *Config) Place(key string) string {
+	for ; key != ""; key = parentOf(key) {
+		from, found := c.places[key]
+		switch {
+		case found && from.place != nil:
+			return fmt.Sprintf("%s:%d:%d", from.place.Filename, from.place.Start.Line, from.place.Start.Column)
+		case found:
+			return from.label
+		}
+	}
+	return ""
 }
 
 // Log says what is logged and how.

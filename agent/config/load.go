@@ -68,6 +68,7 @@ func (l *loader) finish() (*Config, error) {
 	if len(l.faults) > 0 {
 		return nil, &Error{l.faults}
 	}
+	l.config.places = l.origins
 	return l.config, nil
 }
 

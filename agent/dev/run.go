@@ -31,7 +31,10 @@ func Run(ctx context.Context, cfg RunConfig) error {
 	soon, cancel := context.WithTimeout(ctx, startLimit)
 	m, err := Start(soon, cfg.Mesh)
 	cancel()
-	if err != nil {
+	switch {
+	case ctx.Err() != nil && err != nil:
+		return nil // stopped before it was up
+	case err != nil:
 		return err
 	}
 	defer m.Close()

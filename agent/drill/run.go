@@ -24,9 +24,10 @@ const (
 	// startLimit bounds how long a mesh may take to come up.
 	startLimit = 20 * time.Second
 	// lateLimit is how late the generator's 99th percentile may start before
-	// the load is not what the drill asks for. Latencies count from when a
-	// request was due: lateness can break an invariant, never hold it.
-	lateLimit = 100 * time.Millisecond
+	// the load is not what the drill asks for. Below it the rate of each second
+	// is right, and as latencies count from when a request was due, lateness can
+	// break an invariant but never hold one.
+	lateLimit = time.Second
 	// stepPrefix begins the IDs of a drill's faults.
 	stepPrefix  = "drill: "
 	maxStepName = 100 // characters
