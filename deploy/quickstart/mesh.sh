@@ -14,7 +14,7 @@
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 root="$(cd "$here/../.." && pwd)"
-state="${STATE:-$root/.cache/quickstart}"
+state="$(realpath -m "${STATE:-$root/.cache/quickstart}")"
 regions=(eu-1 eu-2 us-1)
 
 die() {
@@ -116,7 +116,7 @@ healthy() {
 
 services() {
   local region n
-  go build -o "$state/hello" "$here/hello"
+  (cd "$root" && go build -buildvcs=false -o "$state/hello" ./deploy/quickstart/hello)
   for region in "${regions[@]}"; do
     n="$(number "$region")"
     start "$region/alarms" "$state/hello" "127.0.1.$n:9001" "alarms in $region"
