@@ -66,7 +66,7 @@ func (a *Agent) livenessTick(now time.Time) {
 	}
 	a.hearFellows(state)
 	for _, c := range a.liveness.Tick(now, fellows(state, a.self.Agent)) {
-		a.log.Info("liveness verdict", "region", c.Region, "state", c.State.String(), "reason", c.Reason)
+		a.log.Info("liveness verdict", "remote", c.Region, "state", c.State.String(), "reason", c.Reason)
 	}
 	if state.IsGateway {
 		a.gossip.Declare(a.liveness.Down())

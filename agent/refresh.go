@@ -69,11 +69,11 @@ func (a *Agent) abandonLost(before, after *policy.View) {
 	for name, r := range after.Regions {
 		was := before.Regions[name]
 		if r.State == policy.RegionDown && (was == nil || was.State != policy.RegionDown) {
-			a.log.Warn("region down: its traffic goes elsewhere", "region", name)
+			a.log.Warn("region down: its traffic goes elsewhere", "remote", name)
 			a.mesh.Abandon(name)
 		}
 		if was != nil && was.State == policy.RegionDown && r.State != policy.RegionDown {
-			a.log.Info("region is back", "region", name, "state", r.State.String())
+			a.log.Info("region is back", "remote", name, "state", r.State.String())
 		}
 	}
 }

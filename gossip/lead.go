@@ -89,7 +89,7 @@ func (m *Mesh) takeLead(now time.Time) {
 	*l = lead{first: true, firstSince: l.firstSince, other: l.other, leading: true, version: Version{Term: newest.Term + 1}}
 	m.book.dirty = true
 	m.metrics.terms.Inc()
-	m.cfg.Logger.Info("lead of the region", "region", m.cfg.Region, "term", l.version.Term)
+	m.cfg.Logger.Info("lead of the region", "term", l.version.Term)
 }
 
 // leadPatience is shorter when nobody ever spoke for the region.

@@ -36,7 +36,7 @@ func (m *Mesh) followRole(now time.Time) {
 		return
 	}
 	r.gateway, b.dirty = firstK, true
-	m.cfg.Logger.Info("gateway role changed", "gateway", firstK, "region", m.cfg.Region)
+	m.cfg.Logger.Info("gateway role changed", "gateway", firstK)
 	m.wanWanted.Store(firstK)
 	signal(m.roleChanged)
 }
