@@ -4,10 +4,8 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 )
 
@@ -83,44 +81,5 @@ func TestEveryDependencyIsExplained(t *testing.T) {
 		if !slices.Contains(used, m) {
 			t.Errorf("docs/dependencies.md explains %s, which nothing imports", m)
 		}
-	}
-}
-
-var (
-	link   = regexp.MustCompile(`\]\(([^)#:]+)\)`)
-	inCode = regexp.MustCompile("`([A-Za-z0-9_-]+/[A-Za-z0-9_./-]*)`")
-)
-
-func TestDocumentsNameFilesThatAreThere(t *testing.T) {
-	pages, err := filepath.Glob("../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	decisions, err := filepath.Glob("../docs/decisions/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, page := range slices.Concat(pages, decisions, []string{"../README.md", "../ARCHITECTURE.md"}) {
-		text, err := os.ReadFile(page)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range link.FindAllSubmatch(text, -1) {
-			there(t, page, filepath.Join(filepath.Dir(page), string(m[1])))
-		}
-		if strings.HasSuffix(page, "ARCHITECTURE.md") {
-			for _, m := range inCode.FindAllSubmatch(text, -1) {
-				if name := string(m[1]); !strings.HasPrefix(name, "data_dir/") {
-					there(t, page, filepath.Join("..", name))
-				}
-			}
-		}
-	}
-}
-
-func there(t *testing.T, page, path string) {
-	t.Helper()
-	if _, err := os.Stat(path); err != nil {
-		t.Errorf("%s names %s, which is not there", page, path)
 	}
 }
