@@ -139,7 +139,7 @@ func (p *policies) follow(ctx context.Context) {
 	}
 	err := p.consul.WatchKV(ctx, p.key, func(value []byte, _ uint64) {
 		if len(value) == 0 {
-			p.log.Warn("no policy under the key yet, or any more; the old one stays", "key", p.key)
+			p.noteAbsent()
 			return
 		}
 		if p.offer(policy.File{Name: p.key, Src: value}) == nil {
@@ -149,6 +149,16 @@ func (p *policies) follow(ctx context.Context) {
 	if err != nil {
 		p.log.Error("policy key is not followed", "key", p.key, "error", err)
 	}
+}
+
+// noteAbsent: a key that has no policy yet is how every mesh begins; one that
+// lost it is not.
+func (p *policies) noteAbsent() {
+	if p.current() == nil {
+		p.log.Info("no policy under the key yet", "key", p.key)
+		return
+	}
+	p.log.Warn("the policy was taken away; the old one stays", "key", p.key)
 }
 
 // loadKept starts with the last policy that was good, if there is one.

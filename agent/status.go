@@ -46,7 +46,7 @@ func (a *Agent) remoteMembers(state *gossip.State, info gossip.RegionInfo) []adm
 	for _, remote := range info.Vector.Agents {
 		m := admin.Member{
 			Name: remote.Name, Region: info.Region, Group: info.Vector.Group, State: reported, Gateway: remote.WANAddr != "",
-			Draining: remote.Draining, MeshAddr: remote.MeshAddr, EdgeAddr: remote.EdgeAddr, GossipAddr: remote.WANAddr,
+			Draining: remote.Draining, MeshAddr: remote.MeshAddr, EdgeAddr: remote.EdgeAddr, GossipAddr: remote.WANAddr, Version: remote.Version,
 		}
 		peer := transport.Peer{TrustDomain: a.self.TrustDomain, Region: info.Region, Agent: remote.Name}
 		if t := a.mesh.Tunnel(peer); t != nil {

@@ -41,7 +41,7 @@ func FuzzDigest(f *testing.F) {
 func FuzzVector(f *testing.F) {
 	f.Add(encodeVector(&Vector{
 		Region: "eu-1", Version: Version{3, 4}, Draining: true,
-		Agents:  []AgentInfo{{Name: "a", MeshAddr: "1.2.3.4:7444", EdgeAddr: "e:1", WANAddr: "w:2", Draining: true}},
+		Agents:  []AgentInfo{{Name: "a", MeshAddr: "1.2.3.4:7444", EdgeAddr: "e:1", WANAddr: "w:2", Version: "v1.2.3", Draining: true}},
 		Targets: map[string]TargetLoad{"telemetry": {3, 4}, "telemetry/canary": {}},
 	}))
 	f.Fuzz(func(t *testing.T, payload []byte) {

@@ -59,5 +59,6 @@ type AgentInfo struct {
 	MeshAddr string
 	EdgeAddr string
 	WANAddr  string // WAN gossip address; empty unless it is a gateway
+	Version  string // of the program
 	Draining bool
 }

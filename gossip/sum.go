@@ -47,7 +47,7 @@ func (m *Mesh) freshLoad(agent string, now time.Time) (load *Load, fresh bool) {
 }
 
 func (m *Mesh) agentInfo(meta Meta) AgentInfo {
-	info := AgentInfo{Name: meta.Name, MeshAddr: meta.MeshAddr, EdgeAddr: meta.EdgeAddr, Draining: meta.Draining}
+	info := AgentInfo{Name: meta.Name, MeshAddr: meta.MeshAddr, EdgeAddr: meta.EdgeAddr, Version: meta.Version, Draining: meta.Draining}
 	if peer := m.book.wan[meta.Name]; peer != nil && peer.alive {
 		info.WANAddr = peer.addr()
 	}

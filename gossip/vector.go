@@ -17,6 +17,7 @@ const (
 	agentEdge     protowire.Number = 3
 	agentWAN      protowire.Number = 4
 	agentDraining protowire.Number = 5
+	agentVersion  protowire.Number = 6
 
 	targetName     protowire.Number = 1
 	targetReady    protowire.Number = 2
@@ -52,6 +53,7 @@ func (a *AgentInfo) encode() []byte {
 	b = appendText(b, agentMesh, a.MeshAddr)
 	b = appendText(b, agentEdge, a.EdgeAddr)
 	b = appendText(b, agentWAN, a.WANAddr)
+	b = appendText(b, agentVersion, a.Version)
 	return appendBool(b, agentDraining, a.Draining)
 }
 
@@ -92,6 +94,8 @@ func (v *Vector) takeAgent(b []byte) error {
 			a.EdgeAddr, err = f.name("edge address", MaxAddress)
 		case f.is(agentWAN, protowire.BytesType):
 			a.WANAddr, err = f.name("WAN address", MaxAddress)
+		case f.is(agentVersion, protowire.BytesType):
+			a.Version, err = f.name("version", MaxPolicyVersion)
 		case f.is(agentDraining, protowire.VarintType):
 			a.Draining = f.n != 0
 		}

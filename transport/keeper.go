@@ -60,7 +60,7 @@ func (k *keeper) run(ctx context.Context) {
 		fine := k.stands(current)
 		next, err := k.dial(ctx, fine)
 		if err != nil {
-			k.failed(err, fine)
+			k.failed(err, fine || ctx.Err() != nil)
 			if !fine {
 				k.pause(ctx)
 				continue
