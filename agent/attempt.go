@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"errors"
+	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -44,13 +46,21 @@ func (j *journey) upstreamRequest() *upstream.Request {
 		ContentLength: j.body.length,
 		Idempotent:    j.decision.Route.Retry.Idempotent == policy.IdempotentAlways,
 	}
-	if rd := j.body.reader(); rd != nil && j.body.small == nil {
-		req.Body = rd
+	if j.body.stream != nil {
+		req.Body = j.body.reader()
 	}
 	if len(j.r.Trailer) > 0 {
-		req.Trailer = func() http.Header { return j.r.Trailer }
+		req.Trailer = j.trailer
 	}
 	return req
+}
+
+// trailer is that of the request, once its body was read.
+func (x *exchange) trailer() http.Header {
+	if x.service != "" {
+		transport.StripEdge(x.r.Trailer)
+	}
+	return x.r.Trailer
 }
 
 func requestURI(d *policy.Decision) string {
@@ -73,17 +83,13 @@ func (a *Agent) callInstance(ctx context.Context, inst *policy.Instance, req *up
 	latency := time.Since(began)
 	return &answer{
 		status: resp.Status, header: resp.Header, length: resp.ContentLength,
-		body: resp.Body, trailer: resp.Trailer,
-		done: func(failed bool) {
-			inst.End(time.Now(), latency, answerOutcome(resp.Status, failed))
-		},
+		body: resp.Body, local: resp, trailer: resp.Trailer,
+		done: func(outcome policy.Outcome) { inst.End(time.Now(), latency, outcome) },
 	}, nil
 }
 
-func answerOutcome(status int, failed bool) policy.Outcome {
+func answerOutcome(status int) policy.Outcome {
 	switch {
-	case failed:
-		return policy.OutcomeFailed
 	case status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:
 		return policy.OutcomeRefused
 	case status == http.StatusInternalServerError, status == http.StatusBadGateway, status == http.StatusGatewayTimeout:
@@ -119,28 +125,31 @@ func (j *journey) attemptRemote(region string) (*answer, *failure) {
 	}
 	j.attempts++
 	j.instance = t.Peer().Agent
-	resp, err := t.RoundTrip(j.tunnelRequest())
+	resp, err := t.RoundTrip(j.tunnelRequest(t.RTT()))
 	if err != nil {
 		failed := j.tunnelFailure(region, err)
 		failed.leaves = failed.leaves || j.lost != ""
 		j.lost = t.Peer().Agent
 		return nil, failed
 	}
-	if failed := farFailure(resp.Header); failed != nil {
+	if failed := farFailure(resp); failed != nil {
 		_ = resp.Body.Close()
 		return nil, failed
 	}
 	return &answer{
 		status: resp.StatusCode, header: resp.Header, length: resp.ContentLength,
 		body: resp.Body, trailer: func() http.Header { return resp.Trailer },
-		done: func(bool) {},
+		done: func(policy.Outcome) {},
 	}, nil
 }
 
 func (j *journey) tunnelFailure(region string, err error) *failure {
 	f := &failure{err: err, reason: reasonMeshLost, notSent: errors.Is(err, transport.ErrNotSent)}
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
 		f.reason = reasonTimeout
+	case !f.notSent && !errors.Is(err, transport.ErrTunnelLost):
+		f.reason = reasonBody
 	}
 	if gone := j.agent.view.Load().Regions[region]; gone == nil || gone.State == policy.RegionDown {
 		f.rerouted, f.leaves = true, true
@@ -152,14 +161,26 @@ func (j *journey) tunnelFailure(region string, err error) *failure {
 var errFar = errors.New("the other region's agent got no answer")
 
 // farFailure reads what the other region's agent, not a service, says.
-func farFailure(h http.Header) *failure {
-	if reason := h.Get(headerRefused); reason != "" {
-		return &failure{err: errFar, reason: reason, notSent: true, leaves: true}
+func farFailure(resp *http.Response) *failure {
+	if reason := resp.Header.Get(headerRefused); reason != "" {
+		return &failure{err: errFar, reason: farReason(reason), notSent: true, leaves: true}
 	}
-	if reason := h.Get(headerFailed); reason != "" {
-		return &failure{err: errFar, reason: reason, leaves: true}
+	if reason := resp.Header.Get(headerFailed); reason != "" {
+		return &failure{err: errFar, reason: farReason(reason), leaves: true}
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 599 {
+		return &failure{err: errFar, reason: reasonUpstream, leaves: true}
 	}
 	return nil
+}
+
+// farReason takes no word of a peer for a metric's label unless it is known.
+func farReason(reason string) string {
+	switch reason {
+	case reasonNoInstance, reasonTimeout, reasonBody, reasonBadRequest:
+		return reason
+	}
+	return reasonUpstream
 }
 
 // pickTunnel chooses between the live tunnels to a region by two random
@@ -191,29 +212,67 @@ func (a *Agent) pickTunnel(region, avoid string) *transport.Tunnel {
 	return all[i]
 }
 
-func (j *journey) tunnelRequest() *http.Request {
+func (j *journey) tunnelRequest(rtt time.Duration) *http.Request {
 	h := j.onwardHeader()
 	deadline, _ := j.ctx.Deadline()
 	transport.Forward{
 		Class:    j.decision.Route.Class,
-		Deadline: time.Until(deadline),
+		Deadline: farDeadline(time.Until(deadline), rtt),
 		Target:   j.decision.Target,
 		Device:   j.message.Device.ID,
 		Route:    j.decision.Route.Name,
 		Region:   j.view.Region,
 	}.Set(h)
-	req := &http.Request{
-		Method: j.r.Method,
-		URL: &url.URL{Scheme: "https", Host: j.decision.Host, Opaque: "",
-			Path: j.decision.Path, RawPath: j.decision.Path, RawQuery: j.decision.Query},
-		Host:          j.decision.Host,
-		Header:        h,
-		ContentLength: j.body.length,
-		Body:          j.body.reader(),
-		Trailer:       j.r.Trailer,
-	}
-	if req.Body == nil {
-		req.Body, req.ContentLength = http.NoBody, 0
-	}
+	req := &http.Request{Method: j.r.Method, URL: farURL(&j.decision), Host: j.decision.Host, Header: h, Body: http.NoBody}
+	j.giveBody(req)
 	return req.WithContext(j.ctx)
+}
+
+// farDeadline leaves time for the other agent's answer to come back, so that
+// it, not we, ends an instance that hangs, and blames it.
+func farDeadline(left, rtt time.Duration) time.Duration {
+	return left - min(rtt+5*time.Millisecond, left/4)
+}
+
+// farURL carries the path as escaped as it came.
+func farURL(d *policy.Decision) *url.URL {
+	u := &url.URL{Scheme: "https", Host: d.Host, Path: d.Path, RawQuery: d.Query}
+	if plain, err := url.PathUnescape(d.Path); err == nil {
+		u.Path, u.RawPath = plain, d.Path
+	}
+	return u
+}
+
+func (j *journey) giveBody(req *http.Request) {
+	rd := j.body.reader()
+	if rd == nil {
+		return
+	}
+	req.Body, req.ContentLength = rd, j.body.length
+	if j.body.small != nil {
+		req.GetBody = func() (io.ReadCloser, error) { return j.body.reader(), nil }
+	}
+	if len(j.r.Trailer) > 0 {
+		req.Trailer = make(http.Header, len(j.r.Trailer))
+		for name := range j.r.Trailer {
+			req.Trailer[name] = nil
+		}
+		req.Body = &trailedBody{ReadCloser: rd, exchange: j.exchange, trailer: req.Trailer}
+	}
+}
+
+// trailedBody fills the trailer that was announced in when the body ends:
+// servers replace theirs then.
+type trailedBody struct {
+	io.ReadCloser
+	exchange *exchange
+	trailer  http.Header
+}
+
+func (b *trailedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		maps.Copy(b.trailer, b.exchange.trailer())
+	}
+	return n, err
 }

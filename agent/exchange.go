@@ -9,7 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidegate/tidegate/agent/upstream"
 	"github.com/tidegate/tidegate/policy"
+	"github.com/tidegate/tidegate/transport/edge"
 )
 
 // exchange is one message on its way from a device, or from a local service,
@@ -114,24 +116,43 @@ func (x *exchange) readPayload() bool {
 }
 
 func (x *exchange) readBody() bool {
-	if x.body != nil {
-		return true
-	}
-	b, err := readBody(x.r)
-	if err != nil {
+	if err := x.loadBody(); err != nil {
 		x.refuseBody(err)
 		return false
 	}
-	x.body = b
 	return true
 }
 
-func (x *exchange) refuseBody(err error) {
-	if x.r.Context().Err() != nil {
-		x.status, x.reason = statusClientClosed, reasonCanceled
-		return
+func (x *exchange) loadBody() (err error) {
+	if x.body == nil {
+		x.body, err = readBody(x.r)
 	}
-	x.refuse(http.StatusBadRequest, reasonBody, err.Error())
+	if err == nil && x.body.stream != nil && x.r.ProtoMajor == 1 {
+		// Else net/http reads the rest of the body before it answers.
+		_ = http.NewResponseController(x.w).EnableFullDuplex()
+	}
+	return err
+}
+
+// refuseBody does not pass the error on: it may name an instance.
+func (x *exchange) refuseBody(err error) {
+	switch {
+	case x.r.Context().Err() != nil:
+		x.abandon()
+	case errors.Is(err, edge.ErrStalled):
+		x.refuse(http.StatusRequestTimeout, reasonBody, "the request's body stopped arriving")
+	case errors.Is(err, upstream.ErrRequest):
+		x.refuse(http.StatusBadRequest, reasonBadRequest, "the request cannot be passed on as it is")
+	default:
+		x.refuse(http.StatusBadRequest, reasonBody, "the request's body could not be read to its end")
+	}
+}
+
+// abandon ends the exchange of a device that left. Returning without a word
+// would be a 200, an acknowledgement.
+func (x *exchange) abandon() {
+	x.status, x.reason = statusClientClosed, reasonCanceled
+	panic(http.ErrAbortHandler)
 }
 
 func (x *exchange) respond(fixed *policy.Respond) {

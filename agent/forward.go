@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tidegate/tidegate/agent/upstream"
 	"github.com/tidegate/tidegate/policy"
 )
 
@@ -16,8 +17,9 @@ type answer struct {
 	header  http.Header
 	length  int64 // -1: unknown
 	body    io.ReadCloser
+	local   *upstream.Response // whose body it is; nil through a tunnel
 	trailer func() http.Header
-	done    func(failed bool) // told once, when the body ended
+	done    func(policy.Outcome) // told once, when the body ended
 }
 
 // failure is an attempt that brought no answer.
@@ -32,8 +34,6 @@ type failure struct {
 // forward sends the message along its plan until somebody answers.
 func (x *exchange) forward() {
 	d := &x.decision
-	ctx, cancel := context.WithTimeout(x.r.Context(), d.Timeout)
-	defer cancel()
 	plan := x.view.Plan(d.Target, d.Service.Failover, d.Route.Regions, nil)
 	if len(plan.Legs) == 0 {
 		x.refuse(http.StatusServiceUnavailable, reasonNoRegion, "no region can serve "+d.Target.String())
@@ -42,6 +42,9 @@ func (x *exchange) forward() {
 	if !x.readBody() {
 		return
 	}
+	// The device's own slowness at a body that is read ahead does not count.
+	ctx, cancel := context.WithTimeout(x.r.Context(), d.Timeout)
+	defer cancel()
 	x.agent.retries.Deposit(d.Route.Class)
 	j := journey{exchange: x, ctx: ctx, legs: plan.Legs}
 	ans, failed := j.travel()
@@ -55,10 +58,11 @@ func (x *exchange) forward() {
 // journey tries the legs of a plan one after the other.
 type journey struct {
 	*exchange
-	ctx   context.Context
-	legs  []policy.Leg
-	tried *policy.Instance // local instance that failed last
-	lost  string           // remote agent that failed last
+	ctx    context.Context
+	legs   []policy.Leg
+	tried  *policy.Instance // local instance that failed last
+	lost   string           // remote agent that failed last
+	unsent int              // attempts that reached nobody
 }
 
 func (j *journey) travel() (*answer, *failure) {
@@ -98,7 +102,7 @@ func (j *journey) attempt(leg policy.Leg) (*answer, *failure) {
 // went nowhere, or to a region that is down, is sent elsewhere freely;
 // everything else is a retry and needs room in the budget.
 func (j *journey) mayGoOn(f *failure) bool {
-	if j.ctx.Err() != nil || len(j.legs) == 0 || j.attempts >= j.decision.Route.Retry.Attempts {
+	if j.ctx.Err() != nil || len(j.legs) == 0 || f.final() || j.usedUp(f) {
 		return false
 	}
 	ok, _ := policy.Retriable(policy.Attempt{
@@ -124,11 +128,25 @@ func (j *journey) mayGoOn(f *failure) bool {
 	return true
 }
 
+// final: no other place would do better.
+func (f *failure) final() bool { return f.reason == reasonBody || f.reason == reasonTimeout }
+
+// usedUp counts against the route's attempts only those that reached somebody;
+// with the others they are at most policy.MaxAttempts.
+func (j *journey) usedUp(f *failure) bool {
+	if f.notSent {
+		j.unsent++
+	}
+	return j.attempts >= policy.MaxAttempts || j.attempts-j.unsent >= j.decision.Route.Retry.Attempts
+}
+
 func (x *exchange) fail(ctx context.Context, f *failure) {
 	switch {
 	case x.r.Context().Err() != nil:
-		x.status, x.reason = statusClientClosed, reasonCanceled
-	case ctx.Err() != nil:
+		x.abandon()
+	case f.reason == reasonBody:
+		x.refuseBody(f.err)
+	case ctx.Err() != nil || f.reason == reasonTimeout:
 		x.refuse(http.StatusGatewayTimeout, reasonTimeout, "no answer within "+x.decision.Timeout.String())
 	case f.err == nil || f.notSent:
 		x.refuse(http.StatusServiceUnavailable, f.reason, f.detail(x.decision.Target))

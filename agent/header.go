@@ -53,5 +53,4 @@ func quoted(host string) string {
 
 // hopByHop are the response headers that concern one connection only (RFC 9110
 // section 7.6.1); Connection's own list is handled where it is read.
-var hopByHop = [...]string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Trailer",
-	headerRefused, headerFailed}
+var hopByHop = [...]string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Trailer"}

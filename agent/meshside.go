@@ -19,6 +19,7 @@ func (a *Agent) serveMesh(w http.ResponseWriter, r *http.Request) {
 	fwd, err := transport.ReadForward(r.Header)
 	if err != nil || fwd.Region != peer.Region {
 		a.metrics.served.WithLabelValues(peer.Region, reasonBadRequest).Inc()
+		w.Header().Set(headerRefused, reasonBadRequest)
 		writeProblem(w, problem{Status: http.StatusBadRequest, Reason: reasonBadRequest,
 			Detail: "the mesh headers are missing, malformed or speak for another region"})
 		return
@@ -40,7 +41,8 @@ func (x *exchange) serveForward(fwd transport.Forward) {
 		x.failMesh(&failure{reason: reasonNoInstance, notSent: true})
 		return
 	}
-	if !x.readBody() {
+	if x.loadBody() != nil {
+		x.failMesh(&failure{reason: reasonBody})
 		return
 	}
 	ctx, cancel := context.WithTimeout(x.r.Context(), fwd.Deadline)
@@ -70,6 +72,8 @@ func (x *exchange) pickFor(t policy.Target, exclude ...*policy.Instance) *policy
 func (x *exchange) failMesh(f *failure) {
 	mark, status := headerFailed, http.StatusBadGateway
 	switch {
+	case x.r.Context().Err() != nil:
+		x.abandon()
 	case f.notSent:
 		mark, status = headerRefused, http.StatusServiceUnavailable
 	case f.reason == reasonTimeout:
@@ -97,7 +101,7 @@ func (x *exchange) meshRequest() *upstream.Request {
 		req.Body = x.body.reader()
 	}
 	if len(x.r.Trailer) > 0 {
-		req.Trailer = func() http.Header { return x.r.Trailer }
+		req.Trailer = x.trailer
 	}
 	return req
 }

@@ -5,22 +5,31 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/tidegate/tidegate/agent/upstream"
+	"github.com/tidegate/tidegate/policy"
+	"github.com/tidegate/tidegate/transport"
 )
 
 // relay streams an answer to the device: head, body as it comes, trailers.
 func (x *exchange) relay(ans *answer) {
-	defer ans.body.Close()
+	outcome := policy.OutcomeFailed
+	defer func() {
+		_ = ans.body.Close()
+		ans.done(outcome)
+	}()
 	h := x.w.Header()
 	copyHeader(h, ans.header)
 	x.decision.ApplyResponse(h)
 	x.status = ans.status
 	x.w.WriteHeader(ans.status)
-	err := x.copyBody(ans)
-	ans.done(err != nil && !errors.Is(err, errDeviceGone))
-	if err != nil {
-		x.cutOff(err)
-		return
+	if err := x.copyBody(ans); err != nil {
+		if x.cutOff(err); x.reason == reasonCanceled {
+			outcome = policy.OutcomeAbandoned
+		}
+		panic(http.ErrAbortHandler) // a status is out already: the device must see that this is not all
 	}
+	outcome = answerOutcome(ans.status)
 	for name, values := range ans.trailer() {
 		for _, v := range values {
 			h.Add(http.TrailerPrefix+name, v)
@@ -40,40 +49,55 @@ func copyHeader(dst, src http.Header) {
 	for _, name := range hopByHop {
 		delete(dst, name)
 	}
+	transport.StripMesh(dst) // only agents speak so
 }
 
 // errDeviceGone: the answer could not be written to the device.
 var errDeviceGone = errors.New("device gone")
 
-// copyBody flushes after every piece of a body of unknown length: it may be a
-// stream of events.
+// copyBody never holds back what has arrived: the answer may be a stream of
+// events.
 func (x *exchange) copyBody(ans *answer) error {
-	if ans.length == 0 || x.r.Method == http.MethodHead {
+	switch {
+	case ans.length == 0 || x.r.Method == http.MethodHead:
 		return drain(ans.body)
+	case ans.local != nil:
+		return x.copyLocal(ans.local)
 	}
+	return x.copyFar(ans)
+}
+
+func (x *exchange) copyLocal(resp *upstream.Response) error {
+	_, err := resp.CopyTo(x.w, x.flush)
+	if _, theirs := errors.AsType[*upstream.Error](err); err == nil || theirs {
+		return err
+	}
+	return errors.Join(errDeviceGone, err)
+}
+
+func (x *exchange) flush() error { return http.NewResponseController(x.w).Flush() }
+
+func (x *exchange) copyFar(ans *answer) error {
 	buf := x.agent.buffers.Get().(*[copyBuffer]byte)
 	defer x.agent.buffers.Put(buf)
-	var flusher http.Flusher
 	if ans.length < 0 {
-		flusher, _ = x.w.(http.Flusher)
-		if flusher != nil {
-			flusher.Flush()
-		}
+		_ = x.flush() // the next write tells
 	}
-	for {
+	for left := ans.length; ; {
 		n, err := ans.body.Read(buf[:])
 		if n > 0 {
 			if _, werr := x.w.Write(buf[:n]); werr != nil {
 				return errors.Join(errDeviceGone, werr)
 			}
-			if flusher != nil {
-				flusher.Flush()
+			if left -= int64(n); left != 0 {
+				_ = x.flush()
 			}
 		}
-		if err == io.EOF {
+		switch err {
+		case nil:
+		case io.EOF:
 			return nil
-		}
-		if err != nil {
+		default:
 			return err
 		}
 	}
@@ -82,11 +106,9 @@ func (x *exchange) copyBody(ans *answer) error {
 // copyBuffer is the size of the pieces that an answer is copied in, in bytes.
 const copyBuffer = 32 << 10
 
-// cutOff ends an answer that cannot be completed so that the device sees it is
-// not whole: a status is out already.
+// cutOff says why an answer cannot be completed.
 func (x *exchange) cutOff(err error) {
 	if x.reason = reasonOf(err); errors.Is(err, errDeviceGone) || x.r.Context().Err() != nil {
 		x.reason = reasonCanceled
 	}
-	panic(http.ErrAbortHandler)
 }

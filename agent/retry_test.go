@@ -89,8 +89,25 @@ func TestUnreachableInstancesCostNoRequest(t *testing.T) {
 	}
 }
 
+func TestAttemptsThatReachNobodyDoNotUseUpTheRoutesAttempts(t *testing.T) {
+	m := startMesh(t, dev.Config{Regions: 2, Agents: 1, Policy: []byte(anyPath)}, nil)
+	device := deviceAt(t, m, "eu-1")
+	home, err := m.Region("eu-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range home.Instances {
+		i.Stop()
+	}
+	for n := range 20 {
+		if resp, body := device.send("POST", "/svc", []byte("x")); resp.StatusCode != http.StatusOK {
+			t.Fatalf("request %d: status %d: %s", n, resp.StatusCode, body)
+		}
+	}
+}
+
 func TestWithoutAnyPlaceTheAnswerSaysWhenToComeBack(t *testing.T) {
-	m := startMesh(t, dev.Config{Regions: 1, Agents: 1}, nil, "nowhere")
+	m := startMesh(t, dev.Config{Regions: 1, Agents: 1}, nil, "us-1")
 	resp, body := deviceAt(t, m, "eu-1").send("POST", "/svc", []byte("x"))
 	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("status %d, Retry-After %q", resp.StatusCode, resp.Header.Get("Retry-After"))
