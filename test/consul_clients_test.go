@@ -18,7 +18,7 @@ import (
 )
 
 func nginxServesAllRegions(t *testing.T, m *mesh.Mesh) {
-	const size = 3 << 20
+	const size = 1 << 20
 	m.Region("eu-2").ServeNginx(t, mesh.Spec{Service: "web", ID: "web-1"}, size)
 	m.AwaitWhole(t)
 	for _, a := range m.Agents() {

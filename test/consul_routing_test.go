@@ -155,7 +155,7 @@ func splitsByWeight(t *testing.T, m *mesh.Mesh) {
 
 func sticksToADevice(t *testing.T, m *mesh.Mesh) {
 	subsets := map[string]bool{}
-	for n := range 24 {
+	for n := range 12 {
 		id := fmt.Sprintf("device-%d", n)
 		seen := map[string]bool{}
 		for _, a := range []*mesh.Agent{m.Region("eu-1").Agents[0], m.Region("us-1").Agents[1]} {
@@ -170,6 +170,6 @@ func sticksToADevice(t *testing.T, m *mesh.Mesh) {
 		maps.Copy(subsets, seen)
 	}
 	if len(subsets) != 2 {
-		t.Errorf("24 devices all came to %v", slices.Sorted(maps.Keys(subsets)))
+		t.Errorf("12 devices all came to %v", slices.Sorted(maps.Keys(subsets)))
 	}
 }
