@@ -153,8 +153,8 @@ func (c checker) addStep(b *stepBlock) error {
 
 // place puts a step on the time line.
 func (c checker) place(s Step, at hcl.Range) error {
-	if len(s.Name) > maxStepName {
-		return c.invalid(at, "the name of a step has %d characters: at most %d", len(s.Name), maxStepName)
+	if s.Name == "" || len(s.Name) > maxStepName {
+		return c.invalid(at, "the name of a step has %d characters: use 1 to %d", len(s.Name), maxStepName)
 	}
 	for _, other := range c.Steps {
 		if other.Name == s.Name {

@@ -2,6 +2,7 @@ package drill
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -44,82 +45,55 @@ var metrics = map[string]metric{
 }
 
 func (c checker) addInvariant(b *invBlock) error {
-	inv := Invariant{Name: b.Name, Metric: b.Metric, samples: b.Samples, region: b.Region}
 	m, known := metrics[b.Metric]
 	if !known {
-		return c.invalid(where(b.Body, b.Place, "metric"), "metric %q: use success, p99, return or plan_changes", b.Metric)
+		return c.wrong(b, "metric", "metric %q: use success, p99, return or plan_changes", b.Metric)
 	}
 	if err := c.heeded(b, &m); err != nil {
 		return err
 	}
-	bound, name := b.AtMost, "at_most"
-	if inv.AtLeast = m.atLeast; m.atLeast {
-		bound, name = b.AtLeast, "at_least"
-	}
-	if bound == nil || *bound < 0 || m.unit == "%" && *bound > 100 {
-		return c.invalid(where(b.Body, b.Place, name), "metric %s needs %s: a number from 0 on, in %s", b.Metric, name, m.unit)
-	}
-	inv.Bound = *bound
-	if b.Samples < 0 {
-		return c.invalid(where(b.Body, b.Place, "samples"), "samples %d: use 0 or more", b.Samples)
-	}
-	if err := c.narrow(&inv, b); err != nil {
-		return err
+	inv := Invariant{Name: b.Name, Metric: b.Metric, AtLeast: m.atLeast, samples: b.Samples, region: b.Region}
+	for _, read := range []func(*Invariant, *invBlock) error{c.bound, c.window, c.narrow, c.rest} {
+		if err := read(&inv, b); err != nil {
+			return err
+		}
 	}
 	c.Invariants = append(c.Invariants, inv)
 	return nil
 }
 
+// wrong points at an attribute of an invariant.
+func (c checker) wrong(b *invBlock, attribute, format string, args ...any) error {
+	return c.invalid(where(b.Body, b.Place, attribute), format, args...)
+}
+
 // heeded refuses attributes that the metric would ignore.
 func (c checker) heeded(b *invBlock, m *metric) error {
 	attributes, _ := b.Body.JustAttributes() // an invariant has no blocks
-	for name, a := range attributes {
+	for _, name := range slices.Sorted(maps.Keys(attributes)) {
 		bound := name == "at_least" && m.atLeast || name == "at_most" && !m.atLeast
 		if name != "metric" && !bound && !slices.Contains(m.takes, name) {
-			return c.invalid(a.Range, "metric %s takes no %s", b.Metric, name)
+			return c.wrong(b, name, "metric %s takes no %s", b.Metric, name)
 		}
 	}
 	return nil
 }
 
-// narrow reads which requests count.
-func (c checker) narrow(i *Invariant, b *invBlock) error {
-	place := func(attribute string) func(string, ...any) error {
-		return func(format string, args ...any) error {
-			return c.invalid(where(b.Body, b.Place, attribute), format, args...)
-		}
+func (c checker) bound(i *Invariant, b *invBlock) error {
+	bound, name := b.AtMost, "at_most"
+	if i.AtLeast {
+		bound, name = b.AtLeast, "at_least"
 	}
-	i.scope = scope{until: c.Duration, surviving: b.Edges == "surviving", kinds: b.Kinds, class: b.Class}
-	if err := c.window(i, b); err != nil {
-		return err
+	unit := metrics[b.Metric].unit
+	if bound == nil || *bound < 0 || unit == "%" && *bound > 100 {
+		return c.wrong(b, name, "metric %s needs %s: a number from 0 on, in %s", b.Metric, name, unit)
 	}
-	if b.Edges != "" && b.Edges != "all" && b.Edges != "surviving" {
-		return place("edges")("edges %q: use all or surviving", b.Edges)
-	}
-	for _, kind := range b.Kinds {
-		if !c.hasKind(kind) {
-			return place("kinds")("the load has no kind %q", kind)
-		}
-	}
-	if b.Class != "" {
-		if _, err := policy.ParseClass(b.Class); err != nil {
-			return place("class")("%v", err)
-		}
-	}
-	if b.Metric == "return" && (b.Region == "" || b.From == "") {
-		return place("metric")("metric return needs region, and from: the moment to count from")
-	}
-	if b.Within == "" {
-		return nil
-	}
-	var err error
-	if i.within, err = parseDuration(b.Within, time.Millisecond, maxDuration); err != nil {
-		return place("within")("within %v", err)
-	}
+	i.Bound = *bound
 	return nil
 }
 
 func (c checker) window(i *Invariant, b *invBlock) error {
+	i.scope.until = c.Duration
 	for _, end := range []struct {
 		attribute, name string
 		into            *time.Duration
@@ -129,11 +103,48 @@ func (c checker) window(i *Invariant, b *invBlock) error {
 		case found:
 			*end.into = at
 		case end.name != "":
-			return c.invalid(where(b.Body, b.Place, end.attribute), "%s %q is neither a step nor the end of one", end.attribute, end.name)
+			return c.wrong(b, end.attribute, "%s %q is neither a step nor the end of one", end.attribute, end.name)
 		}
 	}
 	if i.scope.from >= i.scope.until {
 		return c.invalid(b.Place, "nothing lies between from (%s) and until (%s)", i.scope.from, i.scope.until)
+	}
+	return nil
+}
+
+// narrow reads which requests of the window count.
+func (c checker) narrow(i *Invariant, b *invBlock) error {
+	i.scope.surviving, i.scope.kinds, i.scope.class = b.Edges == "surviving", b.Kinds, b.Class
+	if b.Edges != "" && b.Edges != "all" && b.Edges != "surviving" {
+		return c.wrong(b, "edges", "edges %q: use all or surviving", b.Edges)
+	}
+	for _, kind := range b.Kinds {
+		if !c.hasKind(kind) {
+			return c.wrong(b, "kinds", "the load has no kind %q", kind)
+		}
+	}
+	if b.Class == "" {
+		return nil
+	}
+	if _, err := policy.ParseClass(b.Class); err != nil {
+		return c.wrong(b, "class", "%v", err)
+	}
+	return nil
+}
+
+// rest reads what single metrics need.
+func (c checker) rest(i *Invariant, b *invBlock) (err error) {
+	if b.Samples < 0 {
+		return c.wrong(b, "samples", "samples %d: use 0 or more", b.Samples)
+	}
+	if b.Metric == "return" && (b.Region == "" || b.From == "") {
+		return c.wrong(b, "metric", "metric return needs region, and from: the moment to count from")
+	}
+	if b.Within == "" {
+		return nil
+	}
+	if i.within, err = parseDuration(b.Within, time.Millisecond, maxDuration); err != nil {
+		return c.wrong(b, "within", "within %v", err)
 	}
 	return nil
 }
