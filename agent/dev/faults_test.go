@@ -106,6 +106,7 @@ func inForce(m *Mesh) string {
 func TestInjectedFaultEndsByItself(t *testing.T) {
 	m := stocked(t)
 	d := deviceAt(t, m, m.Regions[1].Agents[0])
+	d.servedBy(t, "eu-2")
 	add := func(f admin.Fault) {
 		t.Helper()
 		if err := m.AddFault(t.Context(), f); err != nil {
