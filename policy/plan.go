@@ -46,6 +46,8 @@ type Failover struct {
 // drain; so the view has to be built anew at least every few seconds. What
 // could still serve although it should not comes last: the local region while
 // it drains, other regions that drain, local instances gone from the catalog.
+// Regions that are down or whose report is older come in only when there is
+// nothing else: one of their agents may be in reach again before that is known.
 //
 // A request that came over the mesh is never planned, only picked for, so no
 // request can travel in a circle.

@@ -76,6 +76,7 @@ func TestPlanKeepsItsRules(t *testing.T) {
 			checkLeg(t, v, f, allowed, leg)
 		}
 		checkGoodBeforeLastResort(t, v, plan)
+		checkDoubtfulOnlyAlone(t, v, plan)
 		checkLocalIsNeverLost(t, v, allowed, names)
 	})
 }
@@ -91,17 +92,29 @@ func checkLeg(t *rapid.T, v *View, f Failover, allowed []string, leg Leg) {
 		return
 	}
 	r := v.Regions[leg.Region]
-	if r.State == RegionDown || r.State == RegionUnknown || r.Ready["alarms"].Ready == 0 || len(r.Agents) == 0 {
+	if r.State == RegionUnknown || r.Ready["alarms"].Ready == 0 || len(r.Agents) == 0 {
 		t.Fatalf("%s cannot serve: %+v", leg.Region, r)
-	}
-	if v.Built.Sub(r.Reported) > ReportExpiry {
-		t.Fatalf("%s reported too long ago", leg.Region)
 	}
 	if f.Mode == FailoverNone || f.Mode == FailoverList && !slices.Contains(f.Regions, leg.Region) {
 		t.Fatalf("%s is not where the service fails over to", leg.Region)
 	}
 	if f.Mode == FailoverNearest && !f.BeyondGroup && r.Group != v.Group {
 		t.Fatalf("%s is beyond the group", leg.Region)
+	}
+}
+
+// A region that is down, or whose report is old, is tried when nothing else is
+// left and never beside anything else.
+func checkDoubtfulOnlyAlone(t *rapid.T, v *View, p Plan) {
+	doubtful := 0
+	for _, leg := range p.Legs {
+		r := v.Regions[leg.Region]
+		if !leg.Local && (r.State == RegionDown || v.Built.Sub(r.Reported) > ReportExpiry) {
+			doubtful++
+		}
+	}
+	if doubtful > 0 && doubtful < len(p.Legs) {
+		t.Fatalf("doubtful regions beside better ones: %+v", p.Legs)
 	}
 }
 

@@ -8,20 +8,28 @@ import (
 )
 
 // fault says why the region cannot serve the target at all, "" when it can.
-func (r *Region) fault(target string, now time.Time) string {
+func (r *Region) fault(target string) string {
 	switch {
-	case r.State == RegionDown:
-		return "the region is down"
 	case r.State == RegionUnknown:
 		return "the region has not been heard yet"
 	case r.Reported.IsZero():
 		return "the region has sent no report yet"
-	case now.Sub(r.Reported) > ReportExpiry:
-		return fmt.Sprintf("its report is %s old: it counts for %s", now.Sub(r.Reported).Round(100*time.Millisecond), ReportExpiry)
 	case r.Ready[target].Ready <= 0:
 		return "it reports no ready instance of " + target
 	case len(r.Agents) == 0:
 		return "it reports no agent to forward to"
+	}
+	return ""
+}
+
+// doubt says why what the region reports may no longer be true, "" when it is
+// to be believed.
+func (r *Region) doubt(now time.Time) string {
+	switch {
+	case r.State == RegionDown:
+		return "the region is down"
+	case now.Sub(r.Reported) > ReportExpiry:
+		return fmt.Sprintf("its report is %s old: it counts for %s", now.Sub(r.Reported).Round(100*time.Millisecond), ReportExpiry)
 	}
 	return ""
 }

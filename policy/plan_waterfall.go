@@ -16,6 +16,7 @@ type waterfall struct {
 	trace   *Trace
 	legs    []Leg
 	last    []Leg
+	hopes   []Leg // only when there is nothing else: a tunnel may be up already
 }
 
 func (v *View) waterfall(t Target, f Failover, allowed []string, tr *Trace) []Leg {
@@ -31,6 +32,9 @@ func (v *View) waterfall(t Target, f Failover, allowed []string, tr *Trace) []Le
 	}
 	if distrusted {
 		w.last = append(w.last, Leg{Region: v.Region, Local: true, Reason: "last resort: its instances have left the catalog"})
+	}
+	if len(w.legs)+len(w.last) == 0 {
+		w.last = w.hopes
 	}
 	for _, leg := range w.last {
 		tr.Take(stageRegion, leg.Region, leg.Reason)
@@ -103,8 +107,13 @@ func (w *waterfall) remote(r *Region, why string) {
 		w.passForbidden(r.Name)
 		return
 	}
-	if fault := r.fault(w.target, w.view.Built); fault != "" {
+	if fault := r.fault(w.target); fault != "" {
 		w.trace.Pass(stageRegion, r.Name, fault)
+		return
+	}
+	if doubt := r.doubt(w.view.Built); doubt != "" {
+		w.trace.Pass(stageRegion, r.Name, doubt)
+		w.hopes = append(w.hopes, Leg{Region: r.Name, Reason: "last resort: " + doubt + ", and nothing else is left"})
 		return
 	}
 	if r.draining() {
