@@ -50,6 +50,7 @@ type Agent struct {
 	catalog  catalog.Catalog
 	edge     *edge.Server
 	local    []*localServer // admin, ready and egress
+	egress   *localServer   // of local; nil: off
 	upstream *upstream.Client
 	creds    *transport.Credentials
 	resetKey *quic.StatelessResetKey
@@ -110,13 +111,14 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Agent, error) 
 	return a, nil
 }
 
-// Start sets the agent going. It does not wait for Consul or for peers: they
-// are found whenever they are there.
+// Start sets the agent going, once. It does not wait for Consul or for peers:
+// they are found whenever they are there. On error, of kind ErrSocket when an
+// address of gossip is taken, nothing was started; Close releases the rest.
 func (a *Agent) Start(ctx context.Context) error {
-	ctx, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	if err := a.gossip.Start(); err != nil {
+	if err := a.startGossip(); err != nil {
 		return err
 	}
+	ctx, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	a.started.Store(true)
 	a.gossip.Join(a.cfg.Gossip.RetryJoin, a.cfg.Gossip.RetryJoinWAN)
 	a.refresh(time.Now())
@@ -136,6 +138,14 @@ func (a *Agent) Start(ctx context.Context) error {
 	a.log.Info("agent started", "version", a.opts.Version, "edge", a.EdgeAddr(), "mesh", a.MeshAddr(),
 		"lan", a.gossip.LANAddr(), "admin", a.AdminAddr())
 	return nil
+}
+
+func (a *Agent) startGossip() error {
+	err := a.gossip.Start()
+	if err == nil || errors.Is(err, gossip.ErrClosed) || errors.Is(err, gossip.ErrConfig) {
+		return err
+	}
+	return socketError("listeners.lan", a.cfg.Listeners.LAN.Addr, err)
 }
 
 func (a *Agent) spawn(f func()) {
@@ -228,13 +238,16 @@ func (a *Agent) announce(ctx context.Context, leaving bool) {
 // ends. Close comes next.
 func (a *Agent) Drain(ctx context.Context) error {
 	a.SetDraining(ctx, true)
-	var both sync.WaitGroup
-	var edgeErr, meshErr error
-	both.Go(func() { edgeErr = a.edge.Shutdown(ctx) })
-	both.Go(func() { meshErr = a.mesh.Shutdown(ctx) })
-	both.Wait()
+	var all sync.WaitGroup
+	var edgeErr, meshErr, egressErr error
+	all.Go(func() { edgeErr = a.edge.Shutdown(ctx) })
+	all.Go(func() { meshErr = a.mesh.Shutdown(ctx) })
+	if a.egress != nil {
+		all.Go(func() { egressErr = a.egress.server.Shutdown(ctx) })
+	}
+	all.Wait()
 	a.log.Info("drained", "in_flight", a.active.Load())
-	return errors.Join(edgeErr, meshErr)
+	return errors.Join(edgeErr, meshErr, egressErr)
 }
 
 // Close ends the agent at once and waits for all it started.
@@ -252,7 +265,7 @@ func (a *Agent) Close() error {
 		if a.mesh != nil {
 			_ = a.mesh.Close()
 		}
-		if a.started.Load() {
+		if a.gossip != nil {
 			_ = a.gossip.Leave(time.Second)
 			_ = a.gossip.Close()
 		}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -30,15 +31,18 @@ func (a *Agent) makeLocal() {
 	if a.sockets.egress != nil {
 		// Authorization is the called service's; a proxy's own is hop-by-hop.
 		guard := admin.Guard{Token: a.cfg.Listeners.Egress.Token.Reveal(), Header: "Proxy-Authorization", AnyHost: true}
-		a.addLocal(a.sockets.egress, guard.Wrap(http.HandlerFunc(a.serveEgress)))
+		a.egress = a.addLocal(a.sockets.egress, guard.Wrap(http.HandlerFunc(a.serveEgress)))
 	}
 }
 
-func (a *Agent) addLocal(l net.Listener, h http.Handler) {
-	a.local = append(a.local, &localServer{listener: l, server: &http.Server{
+func (a *Agent) addLocal(l net.Listener, h http.Handler) *localServer {
+	s := &localServer{listener: l, server: &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-	}})
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+	}}
+	a.local = append(a.local, s)
+	return s
 }

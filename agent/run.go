@@ -5,6 +5,8 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"log/slog"
+	"time"
 
 	"github.com/tidegate/tidegate/agent/config"
 	"github.com/tidegate/tidegate/gossip"
@@ -14,8 +16,8 @@ import (
 // within the configured time, close. A value on reload loads the policy file
 // and the certificates again.
 func Run(ctx context.Context, cfg *config.Config, opts Options, reload <-chan struct{}) error {
-	a, err := New(ctx, cfg, opts)
-	if err != nil {
+	a, err := onceThereIsNetwork(ctx, opts.Logger, func() (*Agent, error) { return New(ctx, cfg, opts) })
+	if err != nil || a == nil {
 		return err
 	}
 	defer a.Close()
@@ -33,6 +35,28 @@ func Run(ctx context.Context, cfg *config.Config, opts Options, reload <-chan st
 				a.log.Warn("drain", "error", err)
 			}
 			return nil
+		}
+	}
+}
+
+// networkEvery is how often an address to tell others is looked for.
+const networkEvery = time.Second
+
+// onceThereIsNetwork makes an agent as soon as the machine has an address that
+// others can be told; nil when ctx ends before.
+func onceThereIsNetwork(ctx context.Context, log *slog.Logger, make func() (*Agent, error)) (*Agent, error) {
+	for said := false; ; said = true {
+		a, err := make()
+		if !errors.Is(err, config.ErrNoAddress) {
+			return a, err
+		}
+		if log != nil && !said {
+			log.Warn("waiting for the network", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil
+		case <-time.After(networkEvery):
 		}
 	}
 }
