@@ -33,7 +33,8 @@ type policies struct {
 	metrics *metrics
 	changed chan struct{} // capacity 1
 
-	now atomic.Pointer[policy.Policy]
+	now     atomic.Pointer[policy.Policy]
+	loading sync.Mutex // held from reading the file to offering it, so that the newest wins
 
 	mu      sync.Mutex // guards what follows
 	since   time.Time
@@ -117,6 +118,9 @@ func readPolicy(path string) ([]policy.File, error) {
 	} else if info.IsDir() {
 		if names, err = filepath.Glob(filepath.Join(path, "*.hcl")); err != nil {
 			return nil, err
+		}
+		if len(names) == 0 {
+			return nil, fmt.Errorf("%s holds no *.hcl file: an empty policy would refuse everything", path)
 		}
 		sort.Strings(names)
 	}
@@ -227,11 +231,20 @@ func (p *policies) reload() {
 	if p.file == "" {
 		return
 	}
+	p.loading.Lock()
+	defer p.loading.Unlock()
 	files, err := readPolicy(p.file)
-	if err == nil && sameSource(files, p.current()) {
+	if err == nil && sameSource(files, p.current()) && !p.refusing() {
 		return
 	}
 	_ = p.loadFile() // refused visibly
+}
+
+// refusing: the newest policy offered is not the one in force.
+func (p *policies) refusing() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.refused != nil
 }
 
 func sameSource(files []policy.File, current *policy.Policy) bool {

@@ -40,10 +40,18 @@ func TestPolicyFileIsFollowedAndABadOneChangesNothing(t *testing.T) {
 	if agent.Policy().Version != good || !answers(http.StatusNoContent)() {
 		t.Error("the good policy is no longer in force")
 	}
+	write(oneService + "\nroute \"new\" {\n match {\n path = \"/new\"\n }\n respond {\n status = 204\n }\n}\n")
+	eventually(t, "the refusal ends when the good policy is back", func() bool { return agent.Policy().Refused == nil })
+	if agent.Policy().Version != good {
+		t.Error("the same text has another version")
+	}
 	if err := os.Remove(m.PolicyFile()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the missing file is reported", func() bool { return strings.Contains(agent.Policy().Refused.Error, "no such file") })
+	eventually(t, "the missing file is reported", func() bool {
+		refused := agent.Policy().Refused
+		return refused != nil && strings.Contains(refused.Error, "no such file")
+	})
 	if !answers(http.StatusNoContent)() {
 		t.Error("a missing file took the policy away")
 	}
