@@ -74,6 +74,7 @@ type Agent struct {
 	// Used by the prober's loop alone.
 	probed  []transport.Endpoint
 	watched map[string][]string
+	known   map[string]bool // regions that liveness holds something of
 
 	cancel context.CancelFunc
 	loops  sync.WaitGroup
@@ -93,15 +94,16 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Agent, error) 
 		opts:        opts,
 		log:         opts.Logger.With("agent", cfg.Name, "region", cfg.Region),
 		reg:         reg,
-		metrics:     newMetrics(reg),
 		access:      accessLog{logger: opts.Access, sample: cfg.Log.Access.Sample},
-		upstream:    upstream.New(upstream.Config{MaxIdlePerInstance: cfg.Limits.UpstreamIdle}),
+		upstream:    upstream.New(upstream.Config{MaxIdlePerInstance: max(1, cfg.Limits.UpstreamIdle)}),
 		instances:   policy.NewInstanceTable(),
 		liveness:    policy.NewLiveness(policy.DefaultLivenessConfig()),
 		retries:     policy.NewRetryBudget(time.Now()),
 		rtt:         steadyRTT{},
 		firstRegion: map[string]string{},
+		known:       map[string]bool{},
 	}
+	a.metrics = newMetrics(reg, &a.active)
 	a.buffers.New = func() any { return new([copyBuffer]byte) }
 	a.view.Store(&policy.View{Agent: cfg.Name, Region: cfg.Region, Group: cfg.Group})
 	if err := a.assemble(ctx); err != nil {

@@ -39,9 +39,10 @@ func (x *exchange) decideEgress() policy.Decision {
 	}
 	s := x.view.Policy.Services()[x.service]
 	if s == nil {
-		return policy.Decision{}
+		return policy.Decision{Failed: d.Failed}
 	}
 	return policy.Decision{
+		Failed:  d.Failed,
 		Route:   &policy.Route{Name: "egress." + s.Name, Class: policy.Normal, Retry: policy.Retry{Attempts: 2}},
 		Target:  policy.Target{Service: s.Name},
 		Service: s,

@@ -43,10 +43,7 @@ func (a *Agent) handle(w http.ResponseWriter, r *http.Request, device policy.Dev
 	x.run()
 }
 
-func (x *exchange) begin() {
-	x.agent.metrics.inFlight.Inc()
-	x.agent.active.Add(1)
-}
+func (x *exchange) begin() { x.agent.active.Add(1) }
 
 func messageOf(r *http.Request, device policy.Device) policy.Message {
 	return policy.Message{
@@ -78,6 +75,9 @@ func (x *exchange) run() {
 		return
 	}
 	x.decision = x.decide()
+	if failed := x.decision.Failed; failed > 0 {
+		x.agent.metrics.failed.Add(float64(failed))
+	}
 	route := x.decision.Route
 	switch {
 	case route == nil:
@@ -193,7 +193,6 @@ func (x *exchange) className() string {
 func (x *exchange) finish() {
 	a := x.agent
 	a.active.Add(-1)
-	a.metrics.inFlight.Dec()
 	took := time.Since(x.started)
 	a.metrics.done(x.series(), took)
 	a.access.log(x, took)

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/tidegate/tidegate/transport"
 )
@@ -17,18 +18,23 @@ const (
 // them, what the route changes, and what the edge vouches for.
 func (x *exchange) onwardHeader() http.Header {
 	h := make(http.Header, len(x.r.Header)+6)
+	values := make([]string, 0, 5) // one allocation for all
+	set := func(name, value string) {
+		values = append(values, value)
+		h[name] = values[len(values)-1 : len(values) : len(values)]
+	}
 	for name, values := range x.r.Header {
 		h[name] = values
 	}
 	x.decision.ApplyRequest(h)
 	route := x.decision.Route
-	h[transport.HeaderClass] = []string{route.Class.String()}
-	h[transport.HeaderRoute] = []string{route.Name}
-	h[transport.HeaderRegion] = []string{x.view.Region}
+	set(transport.HeaderClass, route.Class.String())
+	set(transport.HeaderRoute, route.Name)
+	set(transport.HeaderRegion, x.view.Region)
 	if id := x.message.Device.ID; id != "" {
-		h[transport.HeaderDevice] = []string{id}
+		set(transport.HeaderDevice, id)
 	}
-	h["Forwarded"] = []string{forwarded(x.r)}
+	set("Forwarded", forwarded(x.r))
 	return h
 }
 
@@ -51,6 +57,13 @@ func quoted(host string) string {
 	return host
 }
 
-// hopByHop are the response headers that concern one connection only (RFC 9110
-// section 7.6.1); Connection's own list is handled where it is read.
-var hopByHop = [...]string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Trailer"}
+// passes says whether a service's header goes on to the device: not when it
+// concerns one connection only (RFC 9110 section 7.6.1; Connection's own list is
+// handled where it is read), nor when only agents speak so.
+func passes(name string) bool {
+	switch name {
+	case "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Trailer":
+		return false
+	}
+	return !strings.HasPrefix(name, "Tidegate-")
+}

@@ -59,7 +59,7 @@ func (a *Agent) wantVector(p transport.Peer, status []byte) bool {
 func (a *Agent) livenessTick(now time.Time) {
 	state := a.gossip.State()
 	targets, watched := a.probeTargets(state)
-	a.watch(watched, now)
+	a.watch(state, watched, now)
 	if !slices.Equal(targets, a.probed) {
 		a.probed = targets
 		a.mesh.Probe(targets)
@@ -74,11 +74,20 @@ func (a *Agent) livenessTick(now time.Time) {
 	}
 }
 
-func (a *Agent) watch(watched map[string][]string, now time.Time) {
+func (a *Agent) watch(state *gossip.State, watched map[string][]string, now time.Time) {
 	for region := range a.watched {
 		if _, still := watched[region]; !still {
 			a.liveness.Watch(region, nil, now)
 		}
+	}
+	for region := range a.known {
+		if _, still := state.Regions[region]; !still { // it left the mesh for good
+			a.liveness.Forget(region)
+			delete(a.known, region)
+		}
+	}
+	for region := range watched {
+		a.known[region] = true
 	}
 	for region, peers := range watched {
 		a.liveness.Watch(region, peers, now)

@@ -18,7 +18,7 @@ func (a *Agent) serveMesh(w http.ResponseWriter, r *http.Request) {
 	peer, _ := transport.PeerFrom(r.Context())
 	fwd, err := transport.ReadForward(r.Header)
 	if err != nil || fwd.Region != peer.Region {
-		a.metrics.served.WithLabelValues(peer.Region, reasonBadRequest).Inc()
+		a.metrics.doneFor(peer.Region, reasonBadRequest)
 		w.Header().Set(headerRefused, reasonBadRequest)
 		writeProblem(w, problem{Status: http.StatusBadRequest, Reason: reasonBadRequest,
 			Detail: "the mesh headers are missing, malformed or speak for another region"})
@@ -28,7 +28,7 @@ func (a *Agent) serveMesh(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{agent: a, view: a.view.Load(), w: w, r: r}
 	defer func() {
 		a.active.Add(-1)
-		a.metrics.served.WithLabelValues(peer.Region, x.outcome()).Inc()
+		a.metrics.doneFor(peer.Region, x.outcome())
 	}()
 	x.serveForward(fwd)
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,15 +17,18 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	latency  *prometheus.HistogramVec
 	retries  *prometheus.CounterVec
-	inFlight prometheus.Gauge
 	served   *prometheus.CounterVec
+	failed   prometheus.Counter
 	policies *prometheus.CounterVec
 	policyOK prometheus.Gauge
 	views    prometheus.Counter
 	plans    *prometheus.CounterVec
 
-	bound sync.Map // boundKey → *boundSeries
+	bound       sync.Map // boundKey → *boundSeries
+	boundServed sync.Map // servedKey → prometheus.Counter
 }
+
+type servedKey struct{ origin, outcome string }
 
 type boundKey struct {
 	route   string
@@ -44,7 +48,7 @@ const planChangesName = "tidegate_plan_changes_total"
 // past the default timeout.
 var latencyBuckets = []float64{.001, .0025, .005, .01, .02, .04, .08, .15, .3, .6, 1, 2, 5, 10, 30}
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+func newMetrics(reg prometheus.Registerer, active *atomic.Int64) *metrics {
 	m := &metrics{
 		requests: counters("tidegate_requests_total",
 			"Messages by route, class, region that served them, and outcome.", "route", "class", "region", "outcome"),
@@ -55,10 +59,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"route", "class", "region"}),
 		retries: counters("tidegate_retries_total",
 			"Second and third attempts, by where they went (local, remote) and why.", "to", "reason"),
-		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tidegate_requests_in_flight", Help: "Messages being handled now."}),
 		served: counters("tidegate_mesh_served_total",
 			"Requests served for other regions, by origin region and outcome.", "origin", "outcome"),
+		failed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tidegate_conditions_failed_total",
+			Help: "Conditions of routes that could not be evaluated and so did not match; explain tells why."}),
 		policies: counters("tidegate_policy_loads_total", "Policy loads by result.", "result"),
 		policyOK: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tidegate_policy_current", Help: "1 when the newest policy offered is the one in force, 0 when it was refused."}),
@@ -67,7 +72,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		plans: counters(planChangesName,
 			"Changes of the first region of a service's plan.", "service"),
 	}
-	reg.MustRegister(m.requests, m.latency, m.retries, m.inFlight, m.served, m.policies, m.policyOK, m.views, m.plans)
+	reg.MustRegister(m.requests, m.latency, m.retries, m.served, m.failed, m.policies, m.policyOK, m.views, m.plans)
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "tidegate_requests_in_flight", Help: "Messages being handled now, from devices, local services and the mesh.",
+	}, func() float64 { return float64(active.Load()) }))
 	return m
 }
 
@@ -91,4 +99,14 @@ func (m *metrics) bind(k boundKey) *boundSeries {
 		requests: m.requests.WithLabelValues(k.route, k.class.String(), k.region, k.outcome),
 		latency:  m.latency.WithLabelValues(k.route, k.class.String(), k.region),
 	}
+}
+
+// doneFor counts one message served for another region.
+func (m *metrics) doneFor(origin, outcome string) {
+	k := servedKey{origin, outcome}
+	c, ok := m.boundServed.Load(k)
+	if !ok {
+		c, _ = m.boundServed.LoadOrStore(k, m.served.WithLabelValues(origin, outcome))
+	}
+	c.(prometheus.Counter).Inc()
 }

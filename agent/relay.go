@@ -8,7 +8,6 @@ import (
 
 	"github.com/tidegate/tidegate/agent/upstream"
 	"github.com/tidegate/tidegate/policy"
-	"github.com/tidegate/tidegate/transport"
 )
 
 // relay streams an answer to the device: head, body as it comes, trailers.
@@ -39,17 +38,15 @@ func (x *exchange) relay(ans *answer) {
 
 func copyHeader(dst, src http.Header) {
 	for name, values := range src {
-		dst[name] = values
+		if passes(name) {
+			dst[name] = values
+		}
 	}
 	for _, listed := range src["Connection"] {
 		for name := range strings.SplitSeq(listed, ",") {
 			dst.Del(strings.TrimSpace(name))
 		}
 	}
-	for _, name := range hopByHop {
-		delete(dst, name)
-	}
-	transport.StripMesh(dst) // only agents speak so
 }
 
 // errDeviceGone: the answer could not be written to the device.
