@@ -36,6 +36,7 @@ func (l *accessLog) log(x *exchange, took time.Duration) {
 		slog.String("instance", x.instance),
 		slog.Int("status", x.status),
 		slog.Int("attempts", x.attempts),
+		slog.Duration("waited", x.waited),
 		slog.Duration("took", took),
 	)
 }

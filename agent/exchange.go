@@ -30,6 +30,7 @@ type exchange struct {
 	region   string // that served, or failed last
 	instance string // address, or the remote agent
 	status   int
+	waited   time.Duration // until the answer's head
 	attempts int
 	reason   string // why the agent itself answered; empty when a service did
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/tidegate/tidegate/agent/upstream"
 	"github.com/tidegate/tidegate/policy"
@@ -20,7 +21,7 @@ func (x *exchange) relay(ans *answer) {
 	h := x.w.Header()
 	copyHeader(h, ans.header)
 	x.decision.ApplyResponse(h)
-	x.status = ans.status
+	x.status, x.waited = ans.status, time.Since(x.started)
 	x.w.WriteHeader(ans.status)
 	if err := x.copyBody(ans); err != nil {
 		if x.cutOff(err); x.reason == reasonCanceled {

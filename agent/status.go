@@ -50,7 +50,7 @@ func (a *Agent) remoteMembers(state *gossip.State, info gossip.RegionInfo) []adm
 		}
 		peer := transport.Peer{TrustDomain: a.self.TrustDomain, Region: info.Region, Agent: remote.Name}
 		if t := a.mesh.Tunnel(peer); t != nil {
-			m.Tunnel, m.RTTSeconds = "up", t.RTT().Seconds()
+			m.Tunnel, m.RTTSeconds = t.Protocol(), t.RTT().Seconds()
 		}
 		all = append(all, m)
 	}

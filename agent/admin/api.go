@@ -47,7 +47,7 @@ type Member struct {
 	EdgeAddr   string  `json:"edge_addr"`
 	GossipAddr string  `json:"gossip_addr,omitempty"`
 	Version    string  `json:"version"`
-	Tunnel     string  `json:"tunnel,omitempty"` // quic, tcp, down; empty: none is kept
+	Tunnel     string  `json:"tunnel,omitempty"` // quic, or tcp where UDP is blocked; empty: none is up
 	RTTSeconds float64 `json:"rtt_seconds,omitempty"`
 }
 
