@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tidegate/tidegate/policy"
 	"github.com/tidegate/tidegate/transport/edge"
@@ -98,5 +99,17 @@ func TestPeersWordsDoNotBecomeLabels(t *testing.T) {
 	}
 	if f := farFailure(&http.Response{StatusCode: 503, Header: http.Header{}}); f != nil {
 		t.Errorf("a service's own 503 is taken for the agent's: %+v", f)
+	}
+}
+
+func TestFarAgentGetsLessTimeThanThereIs(t *testing.T) {
+	for _, c := range []struct{ left, rtt, want time.Duration }{
+		{time.Second, 40 * time.Millisecond, 955 * time.Millisecond},
+		{time.Second, 0, 995 * time.Millisecond},
+		{100 * time.Millisecond, time.Second, 75 * time.Millisecond},
+	} {
+		if got := farDeadline(c.left, c.rtt); got != c.want {
+			t.Errorf("of %s at a round trip of %s the far agent gets %s, want %s", c.left, c.rtt, got, c.want)
+		}
 	}
 }
