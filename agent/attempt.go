@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/tidegate/tidegate/agent/upstream"
@@ -151,6 +152,8 @@ func (j *journey) tunnelFailure(region string, err error) *failure {
 	case !f.notSent && !errors.Is(err, transport.ErrTunnelLost):
 		f.reason = reasonBody
 	}
+	// Whoever was at the other end is gone: that is no overload to be careful of.
+	f.rerouted = errors.Is(err, transport.ErrTunnelLost)
 	if gone := j.agent.view.Load().Regions[region]; gone == nil || gone.State == policy.RegionDown {
 		f.rerouted, f.leaves = true, true
 	}
@@ -184,19 +187,16 @@ func farReason(reason string) string {
 }
 
 // pickTunnel chooses between the live tunnels to a region by two random
-// choices on requests in flight (Mitzenmacher, 2001), avoiding one agent when
-// there is another.
-func (a *Agent) pickTunnel(region, avoid string) *transport.Tunnel {
+// choices on requests in flight (Mitzenmacher, 2001). After an agent was lost
+// only those to others count, and only while they are heard: when a region
+// dies, its tunnels do not fall silent all at the same moment.
+func (a *Agent) pickTunnel(region, lost string) *transport.Tunnel {
 	var room [4]*transport.Tunnel
 	all := a.mesh.AppendTunnels(room[:0], region)
-	if len(all) > 1 && avoid != "" {
-		for i, t := range all {
-			if t.Peer().Agent == avoid {
-				all[i] = all[len(all)-1]
-				all = all[:len(all)-1]
-				break
-			}
-		}
+	if lost != "" {
+		all = slices.DeleteFunc(all, func(t *transport.Tunnel) bool {
+			return t.Peer().Agent == lost || t.Quiet() > heardWithin+3*t.RTT()
+		})
 	}
 	switch len(all) {
 	case 0:
@@ -211,6 +211,10 @@ func (a *Agent) pickTunnel(region, avoid string) *transport.Tunnel {
 	}
 	return all[i]
 }
+
+// heardWithin, with three round trips, is how long a living peer may be quiet:
+// a keep-alive interval of 300 ms and what a busy machine adds.
+const heardWithin = 450 * time.Millisecond
 
 func (j *journey) tunnelRequest(rtt time.Duration) *http.Request {
 	h := j.onwardHeader()

@@ -78,13 +78,18 @@ func deviceAt(t *testing.T, m *dev.Mesh, region string) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return deviceAtAgent(t, m, r.Agents[0])
+}
+
+func deviceAtAgent(t *testing.T, m *dev.Mesh, a *dev.Agent) *client {
+	t.Helper()
 	cert, err := m.Identity(7)
 	if err != nil {
 		t.Fatal(err)
 	}
 	conf := m.TLS()
 	conf.Certificates = []tls.Certificate{cert}
-	c := &client{t: t, base: "https://" + r.Agents[0].EdgeAddr(), h3: &http3.Transport{TLSClientConfig: conf, DisableCompression: true}}
+	c := &client{t: t, base: "https://" + a.EdgeAddr(), h3: &http3.Transport{TLSClientConfig: conf, DisableCompression: true}}
 	t.Cleanup(func() { _ = c.h3.Close() })
 	return c
 }

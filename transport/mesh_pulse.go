@@ -80,13 +80,15 @@ func (p *pulse) elapsed(now time.Time) time.Duration {
 
 func (t *tracked) advance(elapsed time.Duration) bool {
 	received := t.wire.received()
-	if received == t.received {
-		t.quiet += elapsed
-		return false
-	}
+	advanced := received != t.received
 	t.received = received
-	t.quiet = 0
-	return true
+	if t.quiet += elapsed; advanced {
+		t.quiet = 0
+	}
+	if t.tunnel != nil {
+		t.tunnel.quiet.Store(int64(t.quiet))
+	}
+	return advanced
 }
 
 // revoke closes the connections of peers that are denied, whose certificate
