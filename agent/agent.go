@@ -95,7 +95,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Agent, error) 
 		log:         opts.Logger.With("agent", cfg.Name, "region", cfg.Region),
 		reg:         reg,
 		access:      accessLog{logger: opts.Access, sample: cfg.Log.Access.Sample},
-		upstream:    upstream.New(upstream.Config{MaxIdlePerInstance: max(1, cfg.Limits.UpstreamIdle)}),
+		upstream:    upstream.New(upstream.Config{MaxIdlePerInstance: cfg.Limits.UpstreamIdle}),
 		instances:   policy.NewInstanceTable(),
 		liveness:    policy.NewLiveness(policy.DefaultLivenessConfig()),
 		retries:     policy.NewRetryBudget(time.Now()),

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/hashicorp/memberlist"
 
@@ -207,6 +208,12 @@ func (a *Agent) makeEdge(id *config.Identity) (err error) {
 }
 
 func (a *Agent) serveEdge(w http.ResponseWriter, r *http.Request) {
+	// Routes for these hosts are for services beside the agent.
+	if strings.HasSuffix(hostOnly(r.Host), meshSuffix) {
+		writeProblem(w, problem{Status: http.StatusMisdirectedRequest, Reason: reasonBadRequest,
+			Detail: "hosts that end in " + meshSuffix + " are not for devices"})
+		return
+	}
 	device, _ := edge.DeviceFrom(r.Context())
 	a.handle(w, r, device)
 }

@@ -45,7 +45,7 @@ func (j *journey) upstreamRequest() *upstream.Request {
 		Header:        j.onwardHeader(),
 		Bytes:         j.body.small,
 		ContentLength: j.body.length,
-		Idempotent:    j.decision.Route.Retry.Idempotent == policy.IdempotentAlways,
+		Repeat:        repeats[j.decision.Route.Retry.Idempotent],
 	}
 	if j.body.stream != nil {
 		req.Body = j.body.reader()
@@ -62,6 +62,12 @@ func (x *exchange) trailer() http.Header {
 		transport.StripEdge(x.r.Trailer)
 	}
 	return x.r.Trailer
+}
+
+var repeats = [...]upstream.Repeat{
+	policy.IdempotentByMethod: upstream.RepeatByMethod,
+	policy.IdempotentAlways:   upstream.RepeatAlways,
+	policy.IdempotentNever:    upstream.RepeatNever,
 }
 
 func requestURI(d *policy.Decision) string {

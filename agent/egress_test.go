@@ -147,3 +147,13 @@ func TestEgressStreamsBothWays(t *testing.T) {
 		}
 	}
 }
+
+func TestDevicesCannotTakeTheRoutesOfServices(t *testing.T) {
+	m := startMesh(t, dev.Config{Regions: 1, Agents: 1}, nil)
+	device := deviceAt(t, m, "eu-1")
+	req := device.request("GET", "/svc", nil)
+	req.Host = "svc.mesh"
+	if resp, body := device.do(req); resp.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("status %d: %s", resp.StatusCode, body)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"syscall"
 
 	"github.com/tidegate/tidegate/agent/config"
 	"github.com/tidegate/tidegate/transport"
@@ -156,7 +157,7 @@ func openControl(ctx context.Context, key string, c config.Control) (net.Listene
 	if err := removeStale(c.Socket); err != nil {
 		return nil, socketError(key, c.Socket, err)
 	}
-	var lc net.ListenConfig
+	lc := net.ListenConfig{Control: ownerOnly}
 	l, err := lc.Listen(ctx, "unix", c.Socket)
 	if err != nil {
 		return nil, socketError(key, c.Socket, err)
@@ -166,6 +167,17 @@ func openControl(ctx context.Context, key string, c config.Control) (net.Listene
 		return nil, socketError(key, c.Socket, err)
 	}
 	return l, nil
+}
+
+// ownerOnly makes a unix socket appear with mode 0600, where the system takes
+// a socket file's mode from the descriptor (Linux): no moment is left in which
+// others could connect.
+func ownerOnly(_, _ string, c syscall.RawConn) error {
+	var failed error
+	if err := c.Control(func(fd uintptr) { failed = syscall.Fchmod(int(fd), 0o600) }); err != nil {
+		return err
+	}
+	return failed
 }
 
 // removeStale removes a socket that a killed agent left; one that still

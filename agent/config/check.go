@@ -201,5 +201,5 @@ func (l *loader) checkLimits() {
 	l.between(key+"idle_timeout", m.IdleTimeout, 5*time.Second, time.Hour)
 	l.within(key+"mesh_connections", int64(m.MeshConnections), 16, million)
 	l.within(key+"mesh_streams", int64(m.MeshStreams), 1, million)
-	l.within(key+"upstream_idle", int64(m.UpstreamIdle), 0, 10_000)
+	l.within(key+"upstream_idle", int64(m.UpstreamIdle), 1, 10_000)
 }

@@ -45,6 +45,6 @@ type Limits struct {
 	// 10000, range 1–1000000.
 	MeshStreams int `hcl:"mesh_streams"`
 	// UpstreamIdle is how many idle connections are kept to each local instance.
-	// Default 64, range 0–10000.
+	// Default 64, range 1–10000.
 	UpstreamIdle int `hcl:"upstream_idle"`
 }

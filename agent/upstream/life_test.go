@@ -195,7 +195,8 @@ func TestOnlyWhatIsSafeIsWrittenTwice(t *testing.T) {
 		{Request{Method: "GET"}, true},
 		{Request{Method: "PUT", Bytes: []byte("x")}, true},
 		{Request{Method: "PUT", Body: strings.NewReader("x"), ContentLength: 1}, true},
-		{Request{Method: "POST", Bytes: []byte("x"), Idempotent: true}, true},
+		{Request{Method: "POST", Bytes: []byte("x"), Repeat: RepeatAlways}, true},
+		{Request{Method: "GET", Repeat: RepeatNever}, false},
 		{Request{Method: "POST", Bytes: []byte("x")}, false},
 		{Request{Method: "PUT", Body: strings.NewReader("x"), ContentLength: -1}, false},
 	} {

@@ -35,11 +35,20 @@ type Request struct {
 	// chunked, which costs a goroutine: leave it nil when none are announced.
 	Trailer func() http.Header
 
-	// Idempotent allows sending the request twice whatever its method is.
-	// GET, HEAD, OPTIONS, TRACE, PUT and DELETE are idempotent by themselves
-	// (RFC 9110 section 9.2.2).
-	Idempotent bool
+	// Repeat says whether the request may be written twice when the first
+	// writing may have been processed. Default: by its method.
+	Repeat Repeat
 }
+
+// Repeat says whether a request may be processed twice.
+type Repeat uint8
+
+// The three answers.
+const (
+	RepeatByMethod Repeat = iota // GET, HEAD, OPTIONS, TRACE, PUT and DELETE may (RFC 9110 section 9.2.2)
+	RepeatAlways
+	RepeatNever
+)
 
 // Response is the final answer (never 1xx) of an instance.
 type Response struct {

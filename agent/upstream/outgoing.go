@@ -254,9 +254,12 @@ func (req *Request) streams() bool {
 }
 
 func (req *Request) idempotent() bool {
+	if req.Repeat != RepeatByMethod {
+		return req.Repeat == RepeatAlways
+	}
 	switch req.Method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
 		return true
 	}
-	return req.Idempotent
+	return false
 }

@@ -185,5 +185,5 @@ limits {
   idle_timeout           = "60s"   # of a device connection; keep above the devices' keep-alive; 5s to 1h
   mesh_connections       = 4096    # of other agents; 16 to 1000000
   mesh_streams           = 10000   # requests in one tunnel; 1 to 1000000
-  upstream_idle          = 64      # idle connections kept to each local instance; 0 to 10000
+  upstream_idle          = 64      # idle connections kept to each local instance; 1 to 10000
 }
