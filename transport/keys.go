@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/google/renameio/v2"
 	"github.com/quic-go/quic-go"
 )
 
@@ -54,33 +55,9 @@ func decodeResetKey(data []byte) (*quic.StatelessResetKey, bool) {
 	return &key, bytes.Equal(encodeResetKey(&key), data)
 }
 
-// writePrivate replaces a file whole: whoever reads it sees the old or the new
-// content, also after a crash.
 func writePrivate(path string, data []byte) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(dir, filepath.Base(path)+".*") // CreateTemp makes it 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name()) // gone when renamed
-	_, err = file.Write(data)
-	err = errors.Join(err, file.Sync(), file.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return renameio.WriteFile(path, data, 0o600)
 }
