@@ -61,7 +61,8 @@ func (s *sockets) open(ctx context.Context, c config.Listeners, log *slog.Logger
 	if s.edgeUDP, s.edgeTCP, err = openPair(ctx, "listeners.edge", c.Edge.Addr, true, log); err != nil {
 		return err
 	}
-	if s.meshUDP, s.meshTCP, err = openPair(ctx, "listeners.mesh", c.Mesh.Addr, c.Mesh.TCP, log); err != nil {
+	// Small buffers are a matter of the system: the first socket has said it.
+	if s.meshUDP, s.meshTCP, err = openPair(ctx, "listeners.mesh", c.Mesh.Addr, c.Mesh.TCP, nil); err != nil {
 		return err
 	}
 	if err = checkFree(ctx, "listeners.lan", c.LAN.Addr); err != nil {
