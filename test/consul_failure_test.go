@@ -143,7 +143,7 @@ func emptyListIsNotBelieved(t *testing.T, b *broken, last *mesh.Instance, device
 	t.Helper()
 	last.Deregister(t)
 	for _, a := range b.eu1.Agents {
-		awaitStale(t, a)
+		awaitStale(t, a, 15*time.Second)
 	}
 	for range 10 {
 		if ans := device.Get(t, "/split"); ans.ServedBy() != "eu-1/echo-stays" {
@@ -155,9 +155,9 @@ func emptyListIsNotBelieved(t *testing.T, b *broken, last *mesh.Instance, device
 }
 
 // awaitStale waits until an agent shows that it routes on what it knew.
-func awaitStale(t *testing.T, a *mesh.Agent) {
+func awaitStale(t *testing.T, a *mesh.Agent, patience time.Duration) {
 	t.Helper()
-	mesh.Await(t, 15*time.Second, func() string {
+	mesh.Await(t, patience, func() string {
 		catalog := a.Services(t).Catalog
 		if !catalog.Stale || catalog.Error == "" || catalog.AgeSeconds == nil {
 			return a.Name + " shows that its catalog is stale"
@@ -171,7 +171,7 @@ func consulServersAreKilled(t *testing.T, b *broken) {
 	killed := time.Now()
 	b.eu1.Consul.Kill()
 	for _, a := range b.eu1.Agents {
-		awaitStale(t, a)
+		awaitStale(t, a, 15*time.Second)
 	}
 	if catalog := b.eu2.Agents[0].Services(t).Catalog; catalog.Stale {
 		t.Errorf("eu-2 has its own Consul, but its catalog is stale: %+v", catalog)
