@@ -158,8 +158,11 @@ func (j *journey) tunnelFailure(region string, err error) *failure {
 	case !f.notSent && !errors.Is(err, transport.ErrTunnelLost):
 		f.reason = reasonBody
 	}
-	// Whoever was at the other end is gone: that is no overload to be careful of.
+	// Whoever was at the other end is gone: that is no overload to be careful
+	// of. Often it is the first sign of the whole region's end, so the request
+	// does not stake its next attempt on the same region when there is another.
 	f.rerouted = errors.Is(err, transport.ErrTunnelLost)
+	f.leaves = f.rerouted && len(j.legs) > 1
 	if gone := j.agent.view.Load().Regions[region]; gone == nil || gone.State == policy.RegionDown {
 		f.rerouted, f.leaves = true, true
 	}
@@ -193,16 +196,13 @@ func farReason(reason string) string {
 }
 
 // pickTunnel chooses between the live tunnels to a region by two random
-// choices on requests in flight (Mitzenmacher, 2001). After an agent was lost
-// only those to others count, and only while they are heard: when a region
-// dies, its tunnels do not fall silent all at the same moment.
+// choices on requests in flight (Mitzenmacher, 2001), not one to an agent that
+// was lost when there is another.
 func (a *Agent) pickTunnel(region, lost string) *transport.Tunnel {
 	var room [4]*transport.Tunnel
 	all := a.mesh.AppendTunnels(room[:0], region)
 	if lost != "" {
-		all = slices.DeleteFunc(all, func(t *transport.Tunnel) bool {
-			return t.Peer().Agent == lost || t.Quiet() > heardWithin+3*t.RTT()
-		})
+		all = slices.DeleteFunc(all, func(t *transport.Tunnel) bool { return t.Peer().Agent == lost })
 	}
 	switch len(all) {
 	case 0:
@@ -217,10 +217,6 @@ func (a *Agent) pickTunnel(region, lost string) *transport.Tunnel {
 	}
 	return all[i]
 }
-
-// heardWithin, with three round trips, is how long a living peer may be quiet:
-// a keep-alive interval of 300 ms and what a busy machine adds.
-const heardWithin = 450 * time.Millisecond
 
 func (j *journey) tunnelRequest(rtt time.Duration) *http.Request {
 	h := j.onwardHeader()

@@ -10,18 +10,21 @@ import (
 
 func TestLostTunnelIsNoRetryEvenBeforeTheVerdictOnItsRegion(t *testing.T) {
 	a := &Agent{}
-	j := journey{exchange: &exchange{agent: a}}
+	lost, unsent := fmt.Errorf("x: %w", transport.ErrTunnelLost), fmt.Errorf("x: %w", transport.ErrNotSent)
 	cases := []struct {
 		name             string
 		state            policy.RegionState
+		legs             int
 		err              error
 		rerouted, leaves bool
 	}{
-		{"lost, the region lives", policy.RegionAlive, fmt.Errorf("x: %w", transport.ErrTunnelLost), true, false},
-		{"lost, the region is down", policy.RegionDown, fmt.Errorf("x: %w", transport.ErrTunnelLost), true, true},
-		{"not sent, the region lives", policy.RegionAlive, fmt.Errorf("x: %w", transport.ErrNotSent), false, false},
+		{"lost, and there is another region", policy.RegionAlive, 2, lost, true, true},
+		{"lost, and there is no other", policy.RegionAlive, 1, lost, true, false},
+		{"lost, the region is down", policy.RegionDown, 1, lost, true, true},
+		{"not sent, the region lives", policy.RegionAlive, 2, unsent, false, false},
 	}
 	for _, c := range cases {
+		j := journey{exchange: &exchange{agent: a}, legs: make([]policy.Leg, c.legs)}
 		a.view.Store(&policy.View{Regions: map[string]*policy.Region{"r": {State: c.state}}})
 		f := j.tunnelFailure("r", c.err)
 		if f.rerouted != c.rerouted || f.leaves != c.leaves {

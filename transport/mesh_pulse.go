@@ -80,15 +80,13 @@ func (p *pulse) elapsed(now time.Time) time.Duration {
 
 func (t *tracked) advance(elapsed time.Duration) bool {
 	received := t.wire.received()
-	advanced := received != t.received
+	if received == t.received {
+		t.quiet += elapsed
+		return false
+	}
 	t.received = received
-	if t.quiet += elapsed; advanced {
-		t.quiet = 0
-	}
-	if t.tunnel != nil {
-		t.tunnel.quiet.Store(int64(t.quiet))
-	}
-	return advanced
+	t.quiet = 0
+	return true
 }
 
 // revoke closes the connections of peers that are denied, whose certificate

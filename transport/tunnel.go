@@ -18,7 +18,6 @@ type Tunnel struct {
 	copying  copyBuffers
 	limit    int64
 	inFlight atomic.Int64
-	quiet    atomic.Int64 // nanoseconds
 	retired  atomic.Bool
 	retiring chan struct{} // closed when retired
 }
@@ -49,11 +48,6 @@ func (t *Tunnel) InFlight() int { return int(t.inFlight.Load()) }
 
 // RTT returns the smoothed round-trip time, 0 when not measured.
 func (t *Tunnel) RTT() time.Duration { return t.wire.rtt() }
-
-// Quiet returns for how long nothing was heard from the peer, in steps of
-// 50 ms. Keep-alives go out every 300 ms, so a peer that lives is rarely quiet
-// for longer than that and a round trip.
-func (t *Tunnel) Quiet() time.Duration { return time.Duration(t.quiet.Load()) }
 
 // RoundTrip sends one request; URL.Scheme must be "https", URL.Host may be
 // anything. Bodies stream both ways, trailers too: those of a request are its
