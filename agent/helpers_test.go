@@ -55,7 +55,7 @@ func startMesh(t *testing.T, cfg dev.Config, h http.Handler, regions ...string) 
 	if cfg.Policy == nil {
 		cfg.Policy = []byte(oneService)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 45*time.Second)
 	defer cancel()
 	m, err := dev.Start(ctx, cfg)
 	if err != nil {
