@@ -89,6 +89,8 @@ func FuzzRequest(f *testing.F) {
 	f.Add("PUT", "/", "h\r\nX: y", "Transfer-Encoding", "chunked", "1")
 	f.Add("POST", "/", "h", "X", "y\r\nContent-Length: 0", "12")
 	f.Add("POST", "/", "h", "content-length", "0", "12")
+	f.Add("GET", "/%", "h", "A", "b", "")
+	f.Add("GET", "/%2f%zz?100%", "h", "A", "b", "")
 	f.Fuzz(func(t *testing.T, method, uri, host, name, value, body string) {
 		var buf []byte
 		req := &Request{Method: method, RequestURI: uri, Host: host, Header: http.Header{name: {value}}, Bytes: []byte(body)}

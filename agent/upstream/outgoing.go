@@ -158,10 +158,32 @@ func checkRequestLine(method, uri, host string) error {
 			return fmt.Errorf("request target %.100q holds a character that must be escaped", uri)
 		}
 	}
+	if path, _, _ := strings.Cut(uri, "?"); !escapedWell(path) {
+		return fmt.Errorf("request target %.100q holds a %% without two hexadecimal digits", uri)
+	}
 	if !httpguts.ValidHostHeader(host) || strings.ContainsAny(host, "/?#@\\, ") {
 		return fmt.Errorf("host %.100q is invalid", host)
 	}
 	return nil
+}
+
+// escapedWell holds a path to RFC 3986 section 2.1. Queries are let be: many
+// clients leave a bare % in them, and services cope.
+func escapedWell(path string) bool {
+	for i := 0; i < len(path); i++ {
+		if path[i] != '%' {
+			continue
+		}
+		if i+2 >= len(path) || !isHex(path[i+1]) || !isHex(path[i+2]) {
+			return false
+		}
+		i += 2
+	}
+	return true
+}
+
+func isHex(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }
 
 // appendFields writes what may pass to the next hop.
