@@ -14,7 +14,7 @@ LDFLAGS     := -s -w -X $(PACKAGE)/agent/cli.release=$(VERSION)
 # packages at once, however many cores there are.
 PARALLEL     ?= 2
 TEST_TIMEOUT ?= 20m
-FUZZ_SECONDS ?= 3
+FUZZ_INPUTS  ?= 5000
 
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
@@ -39,7 +39,7 @@ tools:
 test: tools
 	TIDEGATE_REQUIRE_CONSUL=1 TIDEGATE_REQUIRE_TOOLS=1 \
 	  go test -race -p $(PARALLEL) -timeout $(TEST_TIMEOUT) ./... </dev/null
-	test/fuzz.sh $(FUZZ_SECONDS)
+	test/fuzz.sh $(FUZZ_INPUTS)
 
 .PHONY: lint
 lint:
