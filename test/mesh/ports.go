@@ -2,8 +2,10 @@ package mesh
 
 import (
 	"io"
+	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"testing"
 )
 
@@ -29,10 +31,10 @@ func freePorts(t testing.TB, ip string) (p ports) {
 // hold takes a number that is free on TCP and UDP.
 func hold(t testing.TB, ip string) (net.Listener, net.PacketConn) {
 	t.Helper()
-	for range 20 {
-		tcp, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+	for range 200 {
+		tcp, err := net.Listen("tcp", join(ip, candidate()))
 		if err != nil {
-			t.Fatalf("find a free port on %s: %v", ip, err)
+			continue
 		}
 		if udp, err := net.ListenPacket("udp", tcp.Addr().String()); err == nil {
 			return tcp, udp
@@ -41,6 +43,19 @@ func hold(t testing.TB, ip string) (net.Listener, net.PacketConn) {
 	}
 	t.Fatalf("no number on %s is free on both TCP and UDP", ip)
 	return nil, nil
+}
+
+// candidate numbers lie below those that systems give to outgoing connections,
+// so that none of these takes one before its agent binds it, and no two agents
+// of this process get the same.
+func candidate() int { return 10000 + int(counter.Add(1)%5000) }
+
+var counter = startAnywhere()
+
+func startAnywhere() *atomic.Uint32 {
+	var n atomic.Uint32
+	n.Store(rand.Uint32N(5000))
+	return &n
 }
 
 func join(ip string, port int) string { return net.JoinHostPort(ip, strconv.Itoa(port)) }

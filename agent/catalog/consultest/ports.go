@@ -1,8 +1,10 @@
 package consultest
 
 import (
-	"errors"
+	"math/rand/v2"
 	"net"
+	"strconv"
+	"sync/atomic"
 	"testing"
 )
 
@@ -51,17 +53,31 @@ func (h held) close() {
 
 func hold(ip string) (held, error) {
 	var errs error
-	for range 20 {
-		tcp, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+	for range 200 {
+		tcp, err := net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(candidate())))
 		if err != nil {
-			return held{}, err
+			errs = err
+			continue
 		}
 		udp, err := net.ListenPacket("udp", tcp.Addr().String())
 		if err == nil {
 			return held{tcp.Addr().(*net.TCPAddr).Port, tcp, udp}, nil
 		}
 		tcp.Close()
-		errs = errors.Join(errs, err)
+		errs = err
 	}
 	return held{}, errs
+}
+
+// candidate numbers lie below those that systems give to outgoing connections,
+// so that none of these takes one before its server binds it, and no two
+// servers of this process get the same.
+func candidate() int { return 15000 + int(counter.Add(1)%5000) }
+
+var counter = startAnywhere()
+
+func startAnywhere() *atomic.Uint32 {
+	var n atomic.Uint32
+	n.Store(rand.Uint32N(5000))
+	return &n
 }
