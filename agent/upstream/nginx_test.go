@@ -31,6 +31,9 @@ func startNginx(t *testing.T) string {
 	path, err := exec.LookPath("nginx")
 	if err != nil {
 		if path = "/usr/sbin/nginx"; !executable(path) {
+			if os.Getenv("TIDEGATE_REQUIRE_TOOLS") == "1" {
+				t.Fatal("nginx is not installed: make tools")
+			}
 			t.Skip("nginx is not installed (Debian package nginx-light)")
 		}
 	}
