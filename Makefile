@@ -14,7 +14,7 @@ LDFLAGS     := -s -w -X $(PACKAGE)/agent/cli.release=$(VERSION)
 # packages at once, however many cores there are.
 PARALLEL     ?= 2
 TEST_TIMEOUT ?= 20m
-FUZZ_INPUTS  ?= 5000
+FUZZ_INPUTS  ?= 15000
 
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
