@@ -105,21 +105,28 @@ func checkRoles(t *testing.T, f *fleet) {
 		}
 		return true
 	})
-	for region, names := range threeRegions {
-		leads := 0
-		for _, name := range names {
-			s := f.meshes[name].State()
-			if s.IsLead {
-				leads++
-			}
-			if !s.IsGateway || len(s.Gateways) != 2 || s.Lead != f.meshes[names[0]].State().Lead {
-				t.Errorf("%s: %+v", name, s)
+	within(t, 3*time.Second, "each region agrees on its gateways and has one lead", func() bool {
+		for _, names := range threeRegions {
+			if !agreeOnLead(f, names) {
+				return false
 			}
 		}
-		if leads != 1 {
-			t.Errorf("%s has %d leads", region, leads)
+		return true
+	})
+}
+
+func agreeOnLead(f *fleet, names []string) bool {
+	leads := 0
+	for _, name := range names {
+		s := f.meshes[name].State()
+		if s.IsLead {
+			leads++
+		}
+		if !s.IsGateway || len(s.Gateways) != 2 || s.Lead != f.meshes[names[0]].State().Lead {
+			return false
 		}
 	}
+	return leads == 1
 }
 
 func TestOnlyThreeAgentsOfARegionJoinTheWAN(t *testing.T) {
