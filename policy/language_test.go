@@ -31,6 +31,13 @@ service "alarms" {
 
 service "local" {
   failover = "none"
+  limit {
+    in_flight = 64
+  }
+  quota {
+    by    = "tenant"
+    share = "50%"
+  }
 }
 
 route "alarms" {
@@ -112,7 +119,7 @@ func TestEveryKeyReachesTheCompiledPolicy(t *testing.T) {
 	same(t, "sticky", r.Sticky, true)
 	same(t, "retry", r.Retry, policy.Retry{Attempts: 3, Idempotent: policy.IdempotentAlways})
 	same(t, "longest timeout of the split", r.Timeout, policy.DefaultTimeout)
-	same(t, "place", r.Place, "policy.hcl:23")
+	same(t, "place", r.Place, "policy.hcl:30")
 
 	same(t, "own timeout", routes["unsafe"].Timeout, time.Second)
 	same(t, "not idempotent", routes["unsafe"].Retry, policy.Retry{Attempts: 1, Idempotent: policy.IdempotentNever})
@@ -130,11 +137,23 @@ func TestServicesAndTargets(t *testing.T) {
 	same(t, "nearest", s["telemetry"].Failover, policy.Failover{BeyondGroup: true})
 	same(t, "list", s["alarms"].Failover, policy.Failover{Mode: policy.FailoverList, Regions: []string{"eu-2", "us-1"}})
 	same(t, "none", s["local"].Failover, policy.Failover{Mode: policy.FailoverNone})
+	same(t, "hard limit", s["local"].InFlight, 64)
+	same(t, "no hard limit", s["alarms"].InFlight, 0)
+	same(t, "quota", s["local"].Quota, policy.QuotaRule{By: "tenant", Share: 0.5})
+	same(t, "no quota", s["alarms"].Quota, policy.QuotaRule{})
 	var names []string
 	for _, target := range p.Targets() {
 		names = append(names, target.String())
 	}
 	same(t, "targets", names, []string{"alarms", "local", "telemetry", "telemetry/canary", "telemetry/stable"})
+}
+
+func TestAQuotaIsCountedByThePropertyThatItNames(t *testing.T) {
+	d := &policy.Device{ID: "d-1", Properties: map[string]string{"tenant": "acme", "id": "forged"}}
+	same(t, "tenant", policy.QuotaRule{By: "tenant"}.Tenant(d), "acme")
+	same(t, "device", policy.QuotaRule{By: "id"}.Tenant(d), "d-1")
+	same(t, "without the property", policy.QuotaRule{By: "site"}.Tenant(d), "")
+	same(t, "without properties", policy.QuotaRule{By: "tenant"}.Tenant(&policy.Device{}), "")
 }
 
 func TestSubsetAsksForEveryTagAndMeta(t *testing.T) {
@@ -162,6 +181,13 @@ service "a" {
   subset "canary" {
     tags = ["c"]
   }
+  limit {
+    in_flight = 8
+  }
+  quota {
+    by    = "tenant"
+    share = "1%"
+  }
 }
 route "r" {
   match {
@@ -183,7 +209,8 @@ route "r" {
   }
 }`)
 	src := `{
-  "service": {"a": {"failover": ["eu-1"], "subset": {"canary": {"tags": ["c"]}}}},
+  "service": {"a": {"failover": ["eu-1"], "subset": {"canary": {"tags": ["c"]}},
+    "limit": {"in_flight": 8}, "quota": {"by": "tenant", "share": "1%"}}},
   "route": {"r": {
     "match": {"path": "/{id}", "headers": {"X-A": "*"}, "when": "captures.id == \"1\""},
     "forward": [{"service": "a", "subset": "canary", "weight": 10}, {"service": "a", "weight": 90}],

@@ -11,6 +11,7 @@ const (
 	MaxTimeout      = time.Hour // of services and routes; the least is a millisecond
 	MaxAttempts     = 3         // of retry.attempts
 	DefaultAttempts = 2         // of retry.attempts
+	MaxInFlight     = 100_000   // of limit.in_flight
 
 	// CostLimit bounds one evaluation of a `when`, in CEL's units of cost (about
 	// one for each step and each ten bytes of text looked at). An expression

@@ -15,6 +15,29 @@ type Service struct {
 	Timeout  time.Duration // whole request; default DefaultTimeout
 	Failover Failover
 	Subsets  map[string]*Subset // by name; nil when there are none
+	// InFlight is the hard limit of requests in flight for each ready instance,
+	// shared by the agents of a region: 1 to MaxInFlight, 0 for none. The
+	// adaptive limit works below it.
+	InFlight int
+	Quota    QuotaRule
+}
+
+// QuotaRule gives each tenant a share of what a service can take at once, so
+// that the flood of one does not crowd out the others: what a tenant has in
+// flight beyond it ranks below everything that is within a quota. The zero
+// value is no quota.
+type QuotaRule struct {
+	By    string  // the device's property that names the tenant; "id": the device itself
+	Share float64 // of the limit in flight, 0.01 to 1; 0: no quota
+}
+
+// Tenant names whose quota a message of d counts against. Devices without the
+// property share one, as do local services.
+func (q QuotaRule) Tenant(d *Device) string {
+	if q.By == "id" {
+		return d.ID
+	}
+	return d.Properties[q.By]
 }
 
 // Subset is the part of a service whose instances carry every one of Tags and

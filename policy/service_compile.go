@@ -1,13 +1,21 @@
 package policy
 
-import "github.com/hashicorp/hcl/v2"
+import (
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+)
 
 var (
 	serviceShape = blockShape{
 		keys:   []string{"timeout", "failover", "beyond_group"},
-		blocks: map[string][]string{"subset": {"name"}},
+		blocks: map[string][]string{"subset": {"name"}, "limit": nil, "quota": nil},
 	}
 	subsetShape = blockShape{keys: []string{"tags", "meta"}}
+	limitShape  = blockShape{keys: []string{"in_flight"}}
+	quotaShape  = blockShape{keys: []string{"by", "share"}}
 )
 
 func compileService(into map[string]*Service, hb *hcl.Block, found *findings) {
@@ -30,6 +38,12 @@ func compileService(into map[string]*Service, hb *hcl.Block, found *findings) {
 	}
 	for _, inner := range blocksOf(b, "subset") {
 		compileSubset(s, inner, found)
+	}
+	if inner := b.one("limit"); inner != nil {
+		s.InFlight = compileLimit(openBlock(inner.Body, inner.DefRange, limitShape, found))
+	}
+	if inner := b.one("quota"); inner != nil {
+		s.Quota = compileQuota(openBlock(inner.Body, inner.DefRange, quotaShape, found))
 	}
 	into[name] = s
 }
@@ -66,6 +80,46 @@ func regionNames(b *block, key string) []string {
 		b.found.checkName("region", i.value, i.at)
 	}
 	return values(items)
+}
+
+func compileLimit(b *block) int {
+	if !b.has("in_flight") {
+		b.fail("in_flight", "write in_flight = 64, or remove the block", "missing")
+		return 0
+	}
+	return b.number("in_flight", 1, MaxInFlight, 0)
+}
+
+var propertyPattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+
+func compileQuota(b *block) QuotaRule {
+	q := QuotaRule{By: b.text("by")}
+	switch {
+	case !b.has("by"):
+		b.fail("by", `name a property of devices, such as by = "tenant"`, "missing")
+	case q.By != "" && !propertyPattern.MatchString(q.By):
+		b.fail("by", `use lower-case letters, digits and '_', a letter first, such as "tenant"`, "bad name of a property: %q", q.By)
+	}
+	if b.has("share") {
+		q.Share = compileShare(b)
+	} else {
+		b.fail("share", `write share = "50%"`, "missing")
+	}
+	return q
+}
+
+func compileShare(b *block) float64 {
+	text := b.text("share")
+	digits, marked := strings.CutSuffix(text, "%")
+	percent, err := strconv.ParseUint(digits, 10, 8)
+	if text == "" {
+		return 0 // reported
+	}
+	if !marked || err != nil || percent < 1 || percent > 100 {
+		b.fail("share", `write whole percents from "1%" to "100%"`, "bad share %q", text)
+		return 0
+	}
+	return float64(percent) / 100
 }
 
 func compileSubset(s *Service, hb *hcl.Block, found *findings) {
