@@ -1,0 +1,129 @@
+package policy
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Admission decides which requests go to a service in a region: how many are
+// in flight (a limit that follows the service's latency), and, when more want
+// to, which (those that rank highest). Enter asks, Leave gives the slot back,
+// and its owner calls Tick every AdmissionConfig.Window. Safe for concurrent
+// use; admitting and refusing neither lock nor allocate.
+type Admission struct {
+	config AdmissionConfig
+	epoch  time.Time
+
+	limit     atomic.Int64  // slots there are now: the least of the adaptive and the hard limit
+	inFlight  atomic.Int64  // slots taken
+	threshold atomic.Uint32 // ranks below are refused: the controller's, or what a full queue raised it to
+	floor     atomic.Uint32 // ranks that, spilled, are below are refused
+	waiting   atomic.Int64  // length of the queue
+	usual     atomic.Int64  // ns: baseline latency, 0 unknown
+
+	meter meter
+	queue waitQueue
+
+	mu      sync.Mutex // guards what Tick and the setters keep; taken before queue.mu
+	control control
+	stats   atomic.Pointer[AdmissionStats] // as of the last tick
+}
+
+// Entry is a request that asks to be admitted.
+type Entry struct {
+	Rank     Rank
+	Deadline time.Time // zero: none
+}
+
+// AdmitVerdict says what becomes of a request.
+type AdmitVerdict uint8
+
+// The verdicts on a request.
+const (
+	Admitted AdmitVerdict = iota // holds a slot: Leave must be called
+	Queued                       // Decided will be called
+	Shed                         // refused
+)
+
+// String returns the verdict as shown to people.
+func (v AdmitVerdict) String() string {
+	switch v {
+	case Admitted:
+		return "admitted"
+	case Queued:
+		return "queued"
+	}
+	return "shed"
+}
+
+// ShedReason says why a request was refused.
+type ShedReason uint8
+
+// The reasons for a refusal.
+const (
+	ShedNone      ShedReason = iota
+	ShedOverload             // ranks below the threshold
+	ShedQueueFull            // no slot is free, and nobody who waits ranks lower; or it would not wait
+	ShedDisplaced            // waited, and one that ranks higher took its place
+	ShedDeadline             // its deadline is past, or leaves no time for an answer
+	ShedExpired              // waited as long as it may
+)
+
+// String returns the reason as used in metrics and problem documents.
+func (r ShedReason) String() string {
+	switch r {
+	case ShedNone:
+		return "none"
+	case ShedOverload:
+		return "overload"
+	case ShedQueueFull:
+		return "queue-full"
+	case ShedDisplaced:
+		return "displaced"
+	case ShedDeadline:
+		return "deadline"
+	case ShedExpired:
+		return "expired"
+	}
+	return fmt.Sprintf("reason(%d)", uint8(r))
+}
+
+// Admit is the decision on a request. Threshold is the one that was in force
+// with it: what ranks below it is refused. A request that was willing to wait
+// and is refused for want of capacity (any reason but ShedDeadline) ranks at
+// most at it, so that at this threshold no lower class is admitted.
+type Admit struct {
+	Verdict   AdmitVerdict
+	Reason    ShedReason // ShedNone unless Shed
+	Threshold Rank
+}
+
+// Sample is how an admitted request ended. Latency runs from its admission to
+// the response header; only that of answered requests (OutcomeOK) says anything
+// of the service, and an overload answer (OutcomeRefused) that it has too much.
+type Sample struct {
+	Latency time.Duration
+	Outcome Outcome
+	Class   Class
+}
+
+// Expectation is traffic that will spill in from other regions, in requests a
+// second by class, for this agent. Cause is the region it comes from.
+type Expectation struct {
+	Rates [int(Critical) + 1]float64
+	Cause string
+}
+
+// NewAdmission returns an Admission that has learned nothing yet.
+func NewAdmission(cfg AdmissionConfig, now time.Time) *Admission {
+	a := &Admission{config: cfg.withDefaults(), epoch: now}
+	a.control.init(a.config)
+	a.limit.Store(int64(a.config.StartLimit))
+	a.stats.Store(&AdmissionStats{Limit: a.config.StartLimit})
+	return a
+}
+
+// at is the time since the beginning, held to 0 or more.
+func (a *Admission) at(now time.Time) time.Duration { return max(0, now.Sub(a.epoch)) }

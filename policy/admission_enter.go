@@ -1,0 +1,63 @@
+package policy
+
+import "time"
+
+// Enter asks for a slot. With a waiter the answer may be Queued: then w.Decided
+// is called once, later or even before Enter returns, unless Abandon took w out.
+// Without one (nil) the request does not wait: where no slot is free it is
+// refused. An Admitted request must Leave.
+func (a *Admission) Enter(now time.Time, e Entry, w *Waiter) Admit {
+	rank := e.Rank.bounded()
+	a.meter.arrived(rank, a.inFlight.Load())
+	threshold := Rank(a.threshold.Load())
+	if rank < threshold {
+		return Admit{Shed, ShedOverload, threshold}
+	}
+	if floor := Rank(a.floor.Load()); floor > 0 && rank.AsSpilled() < floor {
+		return Admit{Shed, ShedOverload, max(threshold, rank+1)}
+	}
+	if !e.Deadline.IsZero() && a.tooLate(now, e.Deadline) {
+		return Admit{Shed, ShedDeadline, threshold}
+	}
+	if a.waiting.Load() == 0 && a.take() {
+		return Admit{Admitted, ShedNone, threshold}
+	}
+	if w == nil {
+		return Admit{Shed, ShedQueueFull, threshold}
+	}
+	return a.wait(now, rank, e.Deadline, w)
+}
+
+// take takes a slot if one is free.
+func (a *Admission) take() bool {
+	for {
+		taken := a.inFlight.Load()
+		if taken >= a.limit.Load() {
+			return false
+		}
+		if a.inFlight.CompareAndSwap(taken, taken+1) {
+			return true
+		}
+	}
+}
+
+// tooLate says that the deadline leaves less than half of the usual latency.
+// With nothing in flight only a deadline that is past does: else a latency
+// learned long ago could refuse all for ever.
+func (a *Admission) tooLate(now, deadline time.Time) bool {
+	left := deadline.Sub(now)
+	if left <= 0 {
+		return true
+	}
+	return left < time.Duration(a.usual.Load())/2 && a.inFlight.Load() > 0
+}
+
+// Leave gives back the slot of an admitted request, once, and learns from how
+// it went. It calls Decided of those who get a slot by it.
+func (a *Admission) Leave(now time.Time, s Sample) {
+	a.meter.left(a.at(now), s)
+	a.inFlight.Add(-1)
+	if a.waiting.Load() > 0 {
+		a.serveQueue(now)
+	}
+}

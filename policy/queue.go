@@ -1,0 +1,195 @@
+package policy
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Waiter is a request's place in the queue. Decided is called exactly once, by
+// whoever frees a slot, displaces it or ticks, outside of any lock, unless
+// Abandon returned true. It must not block. A Waiter serves one Enter and must
+// not be used again while it waits.
+type Waiter struct {
+	Decided func(Admit)
+
+	rank    Rank
+	since   time.Duration
+	until   time.Duration
+	expires bool // its deadline ends the wait, not our patience
+	waits   bool // in the queue; guarded by waitQueue.mu
+	verdict Admit
+	next    *Waiter // in a chain of decided ones
+}
+
+// waitQueue holds those who wait, lowest rank first, and of one rank the newest
+// first: the best is the last.
+type waitQueue struct {
+	mu       sync.Mutex
+	waiters  []*Waiter
+	earliest time.Duration // no waiter's time ends before
+	dropped  atomic.Uint32 // highest rank refused out of the queue, plus one, since the last tick
+	longest  atomic.Int64  // ns: longest wait of one that was admitted, since the last tick
+}
+
+// decided is a chain of waiters whose verdict is known, to be told once no lock
+// is held.
+type decided struct{ first *Waiter }
+
+func (d *decided) add(w *Waiter, verdict Admit) {
+	w.verdict, w.next = verdict, d.first
+	d.first = w
+}
+
+func (d *decided) tell() {
+	for w := d.first; w != nil; {
+		next := w.next
+		w.next = nil
+		w.Decided(w.verdict)
+		w = next
+	}
+}
+
+// wait puts a request into the queue, displacing the lowest rank when it is full.
+func (a *Admission) wait(now time.Time, rank Rank, deadline time.Time, w *Waiter) Admit {
+	at := a.at(now)
+	var done decided
+	a.queue.mu.Lock()
+	a.dropExpired(at, &done)
+	verdict := a.line(at, now, rank, deadline, w, &done)
+	a.admitWaiting(at, &done)
+	a.queue.mu.Unlock()
+	done.tell()
+	return verdict
+}
+
+func (a *Admission) line(at time.Duration, now time.Time, rank Rank, deadline time.Time, w *Waiter, done *decided) Admit {
+	q := &a.queue
+	if len(q.waiters) == 0 && a.take() {
+		return Admit{Admitted, ShedNone, Rank(a.threshold.Load())}
+	}
+	if len(q.waiters) >= a.queueBound() {
+		lowest := q.waiters[0]
+		if lowest.rank >= rank {
+			return a.dropRank(rank, ShedQueueFull)
+		}
+		a.removeWaiter(0)
+		done.add(lowest, a.dropRank(lowest.rank, ShedDisplaced))
+	}
+	w.rank, w.since, w.until = rank, at, at+a.patience(rank)
+	w.expires = false
+	if !deadline.IsZero() {
+		if left := deadline.Sub(now) - time.Duration(a.usual.Load())/2; at+left < w.until {
+			w.until, w.expires = at+max(0, left), true
+		}
+	}
+	a.insertWaiter(w)
+	return Admit{Queued, ShedNone, Rank(a.threshold.Load())}
+}
+
+func (a *Admission) queueBound() int {
+	const least = 16
+	return min(a.config.QueueBound, max(least, 2*int(a.limit.Load())))
+}
+
+func (a *Admission) patience(rank Rank) time.Duration {
+	const criticalFactor = 4
+	patience := max(a.config.LongestWait, min(time.Second, time.Duration(a.usual.Load())))
+	if rank.Class() == Critical && !rank.OverQuota() {
+		patience *= criticalFactor
+	}
+	return patience
+}
+
+// insertWaiter keeps the order: after all that rank lower, before its equals.
+func (a *Admission) insertWaiter(w *Waiter) {
+	q := &a.queue
+	place, _ := slices.BinarySearchFunc(q.waiters, w.rank, func(o *Waiter, rank Rank) int { return int(o.rank) - int(rank) })
+	if len(q.waiters) == 0 || w.until < q.earliest {
+		q.earliest = w.until
+	}
+	q.waiters = slices.Insert(q.waiters, place, w)
+	w.waits = true
+	a.waiting.Store(int64(len(q.waiters)))
+}
+
+func (a *Admission) removeWaiter(place int) {
+	q := &a.queue
+	q.waiters[place].waits = false
+	q.waiters = slices.Delete(q.waiters, place, place+1)
+	a.waiting.Store(int64(len(q.waiters)))
+}
+
+// dropRank refuses a request that was willing to wait, and raises the threshold
+// to its rank: until the queue has run empty nothing that ranks lower shall get
+// in where this one could not.
+func (a *Admission) dropRank(rank Rank, reason ShedReason) Admit {
+	raise(&a.queue.dropped, uint32(rank)+1)
+	raise(&a.threshold, uint32(rank))
+	return Admit{Shed, reason, Rank(a.threshold.Load())}
+}
+
+func raise(value *atomic.Uint32, to uint32) {
+	for {
+		old := value.Load()
+		if old >= to || value.CompareAndSwap(old, to) {
+			return
+		}
+	}
+}
+
+// serveQueue gives free slots to those who wait.
+func (a *Admission) serveQueue(now time.Time) {
+	at := a.at(now)
+	var done decided
+	a.queue.mu.Lock()
+	a.dropExpired(at, &done)
+	a.admitWaiting(at, &done)
+	a.queue.mu.Unlock()
+	done.tell()
+}
+
+func (a *Admission) admitWaiting(at time.Duration, done *decided) {
+	q := &a.queue
+	for len(q.waiters) > 0 && a.take() {
+		best := q.waiters[len(q.waiters)-1]
+		a.removeWaiter(len(q.waiters) - 1)
+		q.longest.Store(max(q.longest.Load(), int64(at-best.since)))
+		done.add(best, Admit{Admitted, ShedNone, Rank(a.threshold.Load())})
+	}
+	if len(q.waiters) == 0 {
+		a.threshold.Store(uint32(a.control.threshold()))
+	}
+}
+
+// dropExpired refuses those whose time is over.
+func (a *Admission) dropExpired(at time.Duration, done *decided) {
+	q := &a.queue
+	if len(q.waiters) == 0 || at < q.earliest {
+		return
+	}
+	q.earliest = at + time.Hour
+	for i := len(q.waiters) - 1; i >= 0; i-- {
+		w := q.waiters[i]
+		if w.until > at {
+			q.earliest = min(q.earliest, w.until)
+			continue
+		}
+		a.removeWaiter(i)
+		done.add(w, a.dropRank(w.rank, ShedExpired))
+	}
+}
+
+// Abandon takes a waiter out of the queue, because its client went away. True:
+// Decided will never be called. False: it was or is being called, and if it says
+// Admitted, Leave must follow.
+func (a *Admission) Abandon(w *Waiter) bool {
+	a.queue.mu.Lock()
+	defer a.queue.mu.Unlock()
+	if !w.waits {
+		return false
+	}
+	a.removeWaiter(slices.Index(a.queue.waiters, w))
+	return true
+}
