@@ -39,6 +39,9 @@ func (v *View) waterfall(t Target, f Failover, allowed []string, tr *Trace) []Le
 	for _, leg := range w.last {
 		tr.Take(stageRegion, leg.Region, leg.Reason)
 	}
+	if len(w.legs) > 0 {
+		w.legs[0].Weight = 1
+	}
 	return append(w.legs, w.last...)
 }
 

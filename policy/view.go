@@ -20,6 +20,11 @@ type View struct {
 	Local    map[string]*Pool   // by Target.String
 	Regions  map[string]*Region // the other regions, by name
 
+	Home         map[string]Load     // the own region's totals as its lead reports them, by Target.String
+	HomeReported time.Time           // local arrival of those; zero: none yet
+	Overrides    map[string]Override // operators' words in force, by region
+	Shares       map[string]*Shares  // by service; Spill.Update sets it
+
 	plans planCache
 	order atomic.Pointer[[]*Region] // of Regions by distance, once asked for
 }
@@ -45,8 +50,9 @@ type Region struct {
 	Name          string
 	Group         string
 	State         RegionState
-	RTT           time.Duration // 0: not measured
-	Reported      time.Time     // local arrival of the newest service vector
+	RTT           time.Duration            // from here; 0: not measured
+	RTTs          map[string]time.Duration // its own distances to other regions, as it reports them
+	Reported      time.Time                // local arrival of the newest service vector
 	PolicyVersion string
 	Ready         map[string]Load // by Target.String
 	Agents        []Agent         // reachable over the mesh
@@ -59,10 +65,16 @@ type Agent struct {
 	Draining bool
 }
 
-// Load is what a region reports for one target.
+// Load is what a region reports for one target, summed over its agents. Numbers
+// that cannot be (NaN, negative, huge) are read as zero or bounded by those who
+// use them.
 type Load struct {
-	Ready    int // instances that may be given traffic
-	InFlight int // requests being served
+	Ready     int           // instances that may be given traffic
+	InFlight  int           // requests being served
+	Capacity  float64       // req/s that the region can serve; 0: not known
+	Demand    [4]float64    // req/s by class from its own devices, before any decision
+	Threshold Rank          // the highest rank that an agent of it refuses below
+	QueueWait time.Duration // the longest of its agents
 }
 
 // Plan says where a request may go, in order. Legs is empty when nothing can
@@ -76,5 +88,6 @@ type Plan struct {
 type Leg struct {
 	Region string // View.Region for the local one
 	Local  bool
+	Weight float64 // share of the requests that go there first, 0 to 1
 	Reason string
 }
