@@ -21,6 +21,7 @@ const (
 	PathExplain  = "/v1/explain"   // POST ExplainRequest: ExplainAnswer
 	PathPolicy   = "/v1/policy"    // GET: PolicyAnswer; PUT PolicyApply: PolicyApplied
 	PathDrain    = "/v1/drain"     // POST DrainRequest: DrainAnswer
+	PathOverride = "/v1/override"  // POST OverrideRequest: OverrideAnswer
 	PathFaults   = "/v1/faults"    // GET: FaultsAnswer; POST Fault: FaultsAnswer; DELETE .../{id}: FaultsAnswer
 )
 
@@ -74,6 +75,13 @@ type Region struct {
 	DigestAgeSeconds *float64 `json:"digest_age_seconds,omitempty"`
 	ReportAgeSeconds *float64 `json:"report_age_seconds,omitempty"`
 	PolicyVersion    string   `json:"policy_version,omitempty"`
+
+	Override  *Override   `json:"override,omitempty"`
+	Load      *RegionLoad `json:"load,omitempty"`      // over all services; nil: no report yet
+	Limit     int         `json:"limit,omitempty"`     // of this agent towards the region, over all services
+	Queued    int         `json:"queued,omitempty"`    // the same
+	Rejecting float64     `json:"rejecting,omitempty"` // the most of any service's admission here
+	Expected  []Inbound   `json:"expected,omitempty"`  // spill to come, over all services; of this agent's region alone
 }
 
 // ServicesAnswer lists the services of the policy and the catalog by name.
@@ -97,6 +105,12 @@ type Service struct {
 	InFlight  int             `json:"in_flight"`
 	Instances []Instance      `json:"instances"`
 	Regions   []ServiceRegion `json:"regions,omitempty"`
+
+	Admission   *Admission  `json:"admission,omitempty"` // at this agent, to the local instances
+	Load        *RegionLoad `json:"load,omitempty"`      // of this region; nil: no report yet
+	Shares      []Share     `json:"shares,omitempty"`    // where this region's demand is to go
+	ShareReason string      `json:"share_reason,omitempty"`
+	Expected    []Inbound   `json:"expected,omitempty"` // spill that will come to this region
 }
 
 // Instance is one registered address of a service in this region.
@@ -117,6 +131,9 @@ type ServiceRegion struct {
 	Ready      int      `json:"ready"`
 	InFlight   int      `json:"in_flight"`
 	AgeSeconds *float64 `json:"age_seconds,omitempty"`
+
+	Load      *RegionLoad `json:"load,omitempty"`      // as that region reports it
+	Admission *Admission  `json:"admission,omitempty"` // at this agent, of what it sends there
 }
 
 // ExplainRequest describes a message that is not sent: what would happen to it?
@@ -149,13 +166,18 @@ type ExplainAnswer struct {
 	Instance      string        `json:"instance,omitempty"` // or the remote agent that would choose one
 	Verdict       string        `json:"verdict"`            // one line for people
 	Steps         []policy.Step `json:"steps"`
+
+	Admission *ExplainAdmission `json:"admission,omitempty"` // nil when there is nowhere to go
 }
 
 // ExplainLeg is one place the message may go, in order of preference.
 type ExplainLeg struct {
-	Region string `json:"region"`
-	Local  bool   `json:"local"`
-	Reason string `json:"reason"`
+	Region string  `json:"region"`
+	Local  bool    `json:"local"`
+	Reason string  `json:"reason"`
+	Weight float64 `json:"weight,omitempty"` // share of the messages that try it first; 0: only when others fail
+
+	Override *Override `json:"override,omitempty"` // an operator's word on it
 }
 
 // PolicyFile is one source of a policy.
@@ -215,13 +237,15 @@ type DrainAnswer struct {
 type Fault struct {
 	ID      string  `json:"id"`                // unique among the faults in force, 1 to 128 characters
 	Kind    string  `json:"fault"`             // one of the Fault… constants
-	Region  string  `json:"region,omitempty"`  // region_outage, instance_failure, slow_service
+	Region  string  `json:"region,omitempty"`  // region_outage, instance_failure, slow_service, capacity
 	Agent   string  `json:"agent,omitempty"`   // agent_crash
-	Service string  `json:"service,omitempty"` // instance_failure, slow_service
+	Service string  `json:"service,omitempty"` // instance_failure, slow_service, capacity (there empty: every service)
 	From    string  `json:"from,omitempty"`    // latency: region
 	To      string  `json:"to,omitempty"`      // latency: region
 	Delay   string  `json:"delay,omitempty"`   // latency: added each way, "0s" to "10s"
 	Takes   string  `json:"takes,omitempty"`   // slow_service: of an answer, "0s" to "1m"
+	Share   string  `json:"share,omitempty"`   // capacity: what is left of it, "0%" to "1000%"
+	Over    string  `json:"over,omitempty"`    // capacity: it goes there evenly in that time, "0s" to "10m"; empty: at once
 	Seconds float64 `json:"seconds"`           // it ends by itself then; more than 0, at most 3600
 }
 
@@ -232,6 +256,7 @@ const (
 	FaultInstanceFailure = "instance_failure" // a service's instances in a region answer 500 and fail their checks
 	FaultLatency         = "latency"          // delay between two regions, each way
 	FaultSlowService     = "slow_service"     // a service's instances in a region take that long
+	FaultCapacity        = "capacity"         // a region's instances serve so many requests at a time less, or more
 	FaultDrill           = "drill"            // no condition: a drill is under way, others keep out
 )
 

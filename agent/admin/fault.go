@@ -1,8 +1,11 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tidegate/tidegate/policy"
@@ -13,6 +16,8 @@ const (
 	maxFaultID      = 128 // bytes
 	maxFaultDelay   = 10 * time.Second
 	maxFaultTakes   = time.Minute
+	maxFaultOver    = 10 * time.Minute
+	maxFaultShare   = 1000 // percent
 )
 
 // faultNeeds are the fields of each kind, in the order they are asked for.
@@ -22,12 +27,16 @@ var faultNeeds = map[string][]string{
 	FaultInstanceFailure: {"region", "service"},
 	FaultLatency:         {"from", "to", "delay"},
 	FaultSlowService:     {"region", "service", "takes"},
+	FaultCapacity:        {"region", "share"},
 	FaultDrill:           {},
 }
 
+// faultMay are the fields that a kind does without.
+var faultMay = map[string][]string{FaultCapacity: {"service", "over"}}
+
 func (f *Fault) fields() [][2]string {
 	return [][2]string{{"region", f.Region}, {"agent", f.Agent}, {"service", f.Service},
-		{"from", f.From}, {"to", f.To}, {"delay", f.Delay}, {"takes", f.Takes}}
+		{"from", f.From}, {"to", f.To}, {"delay", f.Delay}, {"takes", f.Takes}, {"share", f.Share}, {"over", f.Over}}
 }
 
 // Check says what is wrong with a fault in itself; whether its region, agent
@@ -54,7 +63,7 @@ func (f *Fault) CheckCondition() error {
 		switch needed := slices.Contains(needs, name); {
 		case needed && value == "":
 			return fmt.Errorf("%w: fault %s needs %s", policy.ErrInvalid, f.Kind, name)
-		case !needed && value != "":
+		case !needed && value != "" && !slices.Contains(faultMay[f.Kind], name):
 			return fmt.Errorf("%w: fault %s takes no %s", policy.ErrInvalid, f.Kind, name)
 		}
 	}
@@ -64,7 +73,33 @@ func (f *Fault) CheckCondition() error {
 	if err := checkSpan("delay", f.Delay, maxFaultDelay); err != nil {
 		return err
 	}
-	return checkSpan("takes", f.Takes, maxFaultTakes)
+	if err := checkSpan("takes", f.Takes, maxFaultTakes); err != nil {
+		return err
+	}
+	if _, err := parseShare(f.Share); f.Share != "" && err != nil {
+		return err
+	}
+	return checkSpan("over", f.Over, maxFaultOver)
+}
+
+func parseShare(text string) (float64, error) {
+	number, percent := strings.CutSuffix(text, "%")
+	share, err := strconv.ParseFloat(number, 64)
+	if err != nil || !percent || !(share >= 0 && share <= maxFaultShare) {
+		return 0, fmt.Errorf("%w: share %q: write what is left, \"0%%\" to \"%d%%\"", policy.ErrInvalid, text, maxFaultShare)
+	}
+	return share / 100, nil
+}
+
+// Capacity is what a capacity fault leaves, 1 for all of it, and in which time
+// it goes there; 1 for others and for what Check refuses.
+func (f *Fault) Capacity() (share float64, over time.Duration) {
+	share, err := parseShare(f.Share)
+	if err != nil {
+		return 1, 0
+	}
+	over, _ = time.ParseDuration(f.Over) // empty: at once
+	return share, over
 }
 
 func checkSpan(what, text string, most time.Duration) error {
@@ -90,9 +125,16 @@ func (f *Fault) Span() time.Duration {
 // Clashes says that two faults are the same condition in the same place, so
 // that the end of one would end the other.
 func (f *Fault) Clashes(other *Fault) bool {
-	a, b := *f, *other
-	a.ID, b.ID, a.Delay, b.Delay, a.Takes, b.Takes, a.Seconds, b.Seconds = "", "", "", "", "", "", 0, 0
+	a, b := f.condition(), other.condition()
+	if f.Kind == FaultCapacity && (a.Service == "" || b.Service == "") {
+		a.Service, b.Service = "", ""
+	}
 	return a == b
+}
+
+// condition is the fault without its name and its size.
+func (f *Fault) condition() Fault {
+	return Fault{Kind: f.Kind, Region: f.Region, Agent: f.Agent, Service: f.Service, From: f.From, To: f.To}
 }
 
 // String is the condition in words.
@@ -108,6 +150,12 @@ func (f *Fault) String() string {
 		return f.Delay + " more between " + f.From + " and " + f.To
 	case FaultSlowService:
 		return f.Service + " takes " + f.Takes + " in " + f.Region
+	case FaultCapacity:
+		text := cmp.Or(f.Service, "every service") + " has " + f.Share + " of its capacity in " + f.Region
+		if f.Over != "" {
+			text += ", in " + f.Over
+		}
+		return text
 	case FaultDrill:
 		return "a drill is under way"
 	}
