@@ -11,14 +11,17 @@ import (
 
 const (
 	refreshEvery     = 250 * time.Millisecond // load goes out and ages are looked at
+	refreshGap       = 10 * time.Millisecond  // changes that come sooner are taken together
 	tunnelsPerRegion = 3                      // each agent keeps tunnels to that many of another region
 )
 
-// refreshLoop rebuilds the view whenever an input changes, and at least every
-// refreshEvery.
+// refreshLoop rebuilds the view whenever an input changes, at least every
+// refreshEvery and at most every refreshGap.
 func (a *Agent) refreshLoop(ctx context.Context) {
 	tick := time.NewTicker(refreshEvery)
 	defer tick.Stop()
+	gap := time.NewTimer(refreshGap)
+	defer gap.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -29,6 +32,12 @@ func (a *Agent) refreshLoop(ctx context.Context) {
 		case <-tick.C:
 		}
 		a.refresh(time.Now())
+		gap.Reset(refreshGap)
+		select {
+		case <-ctx.Done():
+			return
+		case <-gap.C:
+		}
 	}
 }
 
