@@ -5,9 +5,9 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,10 +24,13 @@ type socket struct {
 }
 
 type device struct {
-	id   string
-	edge Edge
-	h3   *http3.Transport
-	body []byte
+	id     string
+	home   *Edge
+	rank   int     // among the devices of its region
+	place  float64 // the same, from 0 to below 1
+	tenant string
+	h3     *http3.Transport
+	body   []byte
 }
 
 func (g *generator) makeDevices(ctx context.Context) error {
@@ -48,7 +51,20 @@ func (g *generator) makeDevices(ctx context.Context) error {
 		}
 		g.devices = append(g.devices, d)
 	}
+	g.number()
 	return ctx.Err()
+}
+
+// number gives each device its place among those of its region.
+func (g *generator) number() {
+	count := map[string]int{}
+	for _, d := range g.devices {
+		d.rank = count[d.home.Region]
+		count[d.home.Region]++
+	}
+	for _, d := range g.devices {
+		d.place = float64(d.rank) / float64(count[d.home.Region])
+	}
 }
 
 func (g *generator) addSocket() error {
@@ -61,7 +77,6 @@ func (g *generator) addSocket() error {
 }
 
 func (g *generator) makeDevice(i int, body []byte) (*device, error) {
-	edge := g.cfg.Edges[i%len(g.cfg.Edges)]
 	tlsConfig := g.cfg.TLS.Clone()
 	if g.cfg.Identity != nil {
 		cert, err := g.cfg.Identity(i)
@@ -72,7 +87,7 @@ func (g *generator) makeDevice(i int, body []byte) (*device, error) {
 	}
 	via := g.sockets[len(g.sockets)-1].quic
 	return &device{
-		id: fmt.Sprintf("device-%d", i), edge: edge, body: body,
+		id: fmt.Sprintf("device-%d", i), home: g.cfg.home(i), tenant: g.cfg.TenantOf(i), body: body,
 		h3: &http3.Transport{
 			TLSClientConfig:    tlsConfig,
 			DisableCompression: true,
@@ -88,22 +103,51 @@ func (g *generator) makeDevice(i int, body []byte) (*device, error) {
 	}, nil
 }
 
-func (d *device) send(ctx context.Context, kind *Kind, due time.Time, timeout time.Duration) Result {
-	r := Result{Due: due, Edge: d.edge.Region, Agent: d.edge.Agent, Kind: kind}
-	ctx, cancel := context.WithDeadline(ctx, due.Add(timeout))
+// send sends a message until it is answered otherwise than with "not now", the
+// attempts are used up, or its time is over.
+func (d *device) send(ctx context.Context, cfg *Config, edge *Edge, kind *Kind, due time.Time) Result {
+	r := Result{Due: due, Edge: edge.Region, Agent: edge.Agent, Tenant: d.tenant, Kind: kind}
+	ctx, cancel := context.WithDeadline(ctx, due.Add(cfg.Timeout))
 	defer cancel()
-	req, err := d.request(ctx, kind)
-	if err == nil {
-		r.Status, r.Region, err = d.roundTrip(req)
+	for {
+		a, err := d.attempt(ctx, cfg, edge, kind)
+		r.Attempts++
+		r.Status, r.Region, r.Reason, r.Err, r.Latency = a.status, a.region, a.reason, err, time.Since(due)
+		if err != nil || !a.forNow() {
+			return r
+		}
+		if r.Refused == 0 {
+			r.Refused = r.Latency
+		}
+		if r.Attempts >= cfg.Retry.Attempts || !pause(ctx, cfg.Retry.wait(&a)) {
+			return r
+		}
 	}
-	r.Err = err
-	r.Latency = time.Since(due)
-	return r
 }
 
-func (d *device) request(ctx context.Context, kind *Kind) (*http.Request, error) {
+func (d *device) attempt(ctx context.Context, cfg *Config, edge *Edge, kind *Kind) (a answer, err error) {
+	req, err := d.request(ctx, edge, kind)
+	if err != nil {
+		return a, err
+	}
+	if cfg.Deadline > 0 {
+		req.Header.Set("Request-Timeout", strconv.FormatFloat(cfg.Deadline.Seconds(), 'f', -1, 64))
+	}
+	resp, err := d.h3.RoundTrip(req)
+	if err != nil {
+		return a, err
+	}
+	defer resp.Body.Close()
+	if err := a.read(resp); err != nil {
+		return a, err
+	}
+	a.region, _, _ = strings.Cut(resp.Header.Get("X-Served-By"), "/")
+	return a, nil
+}
+
+func (d *device) request(ctx context.Context, edge *Edge, kind *Kind) (*http.Request, error) {
 	path := strings.ReplaceAll(kind.Path, "{device}", d.id)
-	req, err := http.NewRequestWithContext(ctx, kind.Method, "https://"+d.edge.Addr+path, bytes.NewReader(d.body[:kind.Body]))
+	req, err := http.NewRequestWithContext(ctx, kind.Method, "https://"+edge.Addr+path, bytes.NewReader(d.body[:kind.Body]))
 	if err != nil {
 		return nil, err
 	}
@@ -117,19 +161,6 @@ func (d *device) request(ctx context.Context, kind *Kind) (*http.Request, error)
 		req.Header.Set(name, value)
 	}
 	return req, nil
-}
-
-func (d *device) roundTrip(req *http.Request) (status int, region string, err error) {
-	resp, err := d.h3.RoundTrip(req)
-	if err != nil {
-		return 0, "", err
-	}
-	defer resp.Body.Close()
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return resp.StatusCode, "", err
-	}
-	region, _, _ = strings.Cut(resp.Header.Get("X-Served-By"), "/")
-	return resp.StatusCode, region, nil
 }
 
 func (g *generator) close() {

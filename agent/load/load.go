@@ -40,10 +40,18 @@ type Kind struct {
 type Config struct {
 	Edges    []Edge
 	Kinds    []Kind
-	Devices  int                                       // spread evenly over the edges
-	Rate     float64                                   // requests a second, all devices together
-	Duration time.Duration                             // 0: until the context ends
-	Timeout  time.Duration                             // of one request; default 10 s
+	Devices  int           // spread evenly over the edges
+	Tenants  []string      // spread evenly over the devices of each edge; empty: none has one
+	Rate     float64       // requests a second, all devices together
+	Extra    []Extra       // on top of it
+	Moves    []Move        // of devices between edges
+	Retry    Retry         // of what was refused for now
+	Duration time.Duration // 0: until the context ends
+	Timeout  time.Duration // of one request with all its attempts; default 10 s
+
+	// Deadline is told with every request, as Request-Timeout; 0: none is.
+	Deadline time.Duration
+
 	TLS      *tls.Config                               // roots to trust
 	Identity func(device int) (tls.Certificate, error) // nil: devices show no certificate
 	Seed     uint64
@@ -56,10 +64,15 @@ type Result struct {
 	Latency time.Duration
 	Edge    string // region of the edge it was sent to
 	Agent   string // that edge's agent
+	Tenant  string // of the device
 	Kind    *Kind
 	Status  int    // 0: no answer
 	Region  string // that served, from the X-Served-By header of sample services
+	Reason  string // of a refusal, as the agent's problem+json says it
 	Err     error
+
+	Attempts int           // 1 unless it was sent again
+	Refused  time.Duration // from Due to the first refusal for now; 0: there was none
 }
 
 // Outcome sorts results: what was refused on purpose is not a failure.
@@ -97,12 +110,17 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	g := &generator{cfg: cfg, report: newReport(cfg), rng: rand.New(rand.NewPCG(cfg.Seed, 1))}
+	g := &generator{cfg: cfg, report: newReport(cfg)}
 	defer g.close()
 	if err := g.makeDevices(ctx); err != nil {
 		return nil, err
 	}
-	g.schedule(ctx)
+	g.began = time.Now()
+	var schedules sync.WaitGroup
+	for n, s := range g.streams() {
+		schedules.Go(func() { g.schedule(ctx, s, rand.New(rand.NewPCG(cfg.Seed, uint64(n)+1))) })
+	}
+	schedules.Wait()
 	g.wait.Wait()
 	g.report.finish()
 	return g.report, nil
@@ -112,34 +130,42 @@ func (c *Config) check() error {
 	if c.Timeout == 0 {
 		c.Timeout = 10 * time.Second
 	}
-	weights := 0
 	for _, k := range c.Kinds {
 		if k.Weight < 0 {
 			return fmt.Errorf("%w: kind %s: weight %d is negative", ErrConfig, k.Name, k.Weight)
 		}
-		weights += k.Weight
 	}
 	switch {
 	case c.TLS == nil:
 		return fmt.Errorf("%w: no TLS configuration: say which roots to trust", ErrConfig)
-	case c.Duration < 0 || c.Timeout < 0:
-		return fmt.Errorf("%w: duration %s, timeout %s: use none below 0", ErrConfig, c.Duration, c.Timeout)
+	case c.Duration < 0 || c.Timeout < 0 || c.Deadline < 0:
+		return fmt.Errorf("%w: duration %s, timeout %s, deadline %s: use none below 0", ErrConfig, c.Duration, c.Timeout, c.Deadline)
 	case len(c.Edges) == 0:
 		return fmt.Errorf("%w: no edge to connect to", ErrConfig)
-	case weights <= 0:
+	case weight(c.Kinds) <= 0:
 		return fmt.Errorf("%w: no kind of message has a weight", ErrConfig)
 	case c.Devices < 1 || c.Devices > 100000:
 		return fmt.Errorf("%w: %d devices: use 1 to 100000", ErrConfig, c.Devices)
 	case c.Rate <= 0 || c.Rate > 1e6:
 		return fmt.Errorf("%w: rate %g: use more than 0, at most 1000000 a second", ErrConfig, c.Rate)
 	}
-	return nil
+	for n := range c.Extra {
+		if err := c.checkExtra(&c.Extra[n]); err != nil {
+			return err
+		}
+	}
+	for n := range c.Moves {
+		if err := c.checkMove(&c.Moves[n]); err != nil {
+			return err
+		}
+	}
+	return c.Retry.check()
 }
 
 type generator struct {
 	cfg         Config
 	report      *Report
-	rng         *rand.Rand // of the scheduler alone
+	began       time.Time
 	devices     []*device
 	sockets     []*socket
 	outstanding atomic.Int64
@@ -148,16 +174,16 @@ type generator struct {
 
 // schedule starts one request every 1/rate seconds, those that are late
 // included, until the time is over.
-func (g *generator) schedule(ctx context.Context) {
-	gap := time.Duration(float64(time.Second) / g.cfg.Rate)
-	start := time.Now()
+func (g *generator) schedule(ctx context.Context, s stream, rng *rand.Rand) {
+	gap := time.Duration(float64(time.Second) / s.rate)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for n := 0; ; n++ {
-		due := start.Add(time.Duration(n) * gap)
-		if g.cfg.Duration > 0 && due.Sub(start) >= g.cfg.Duration {
+		at := s.from + time.Duration(n)*gap
+		if s.until > 0 && at >= s.until {
 			return
 		}
+		due := g.began.Add(at)
 		if wait := time.Until(due); wait > 0 {
 			timer.Reset(wait)
 			select {
@@ -169,21 +195,20 @@ func (g *generator) schedule(ctx context.Context) {
 			return
 		}
 		g.report.started(time.Since(due))
-		g.launch(ctx, n, due)
+		g.launch(ctx, s.devices[n%len(s.devices)], pick(s.kinds, rng), due)
 	}
 }
 
-func (g *generator) launch(ctx context.Context, n int, due time.Time) {
-	d := g.devices[n%len(g.devices)]
-	kind := g.pick()
+func (g *generator) launch(ctx context.Context, d *device, kind *Kind, due time.Time) {
+	edge := g.edgeOf(d, due.Sub(g.began))
 	if g.outstanding.Load() >= maxOutstanding {
-		g.observe(Result{Due: due, Edge: d.edge.Region, Agent: d.edge.Agent, Kind: kind, Err: errOverrun})
+		g.observe(Result{Due: due, Edge: edge.Region, Agent: edge.Agent, Tenant: d.tenant, Kind: kind, Err: errOverrun, Attempts: 1})
 		return
 	}
 	g.outstanding.Add(1)
 	g.wait.Go(func() {
 		defer g.outstanding.Add(-1)
-		r := d.send(ctx, kind, due, g.cfg.Timeout)
+		r := d.send(ctx, &g.cfg, edge, kind, due)
 		if r.Err != nil && ctx.Err() != nil {
 			return // the load was stopped, the request did not fail
 		}
@@ -198,16 +223,25 @@ func (g *generator) observe(r Result) {
 	}
 }
 
-func (g *generator) pick() *Kind {
+// weight is that of all kinds together.
+func weight(kinds []Kind) int {
 	total := 0
-	for i := range g.cfg.Kinds {
-		total += g.cfg.Kinds[i].Weight
+	for i := range kinds {
+		total += kinds[i].Weight
 	}
-	n := g.rng.IntN(total)
-	for i := range g.cfg.Kinds {
-		if n -= g.cfg.Kinds[i].Weight; n < 0 {
-			return &g.cfg.Kinds[i]
+	return total
+}
+
+func pick(kinds []*Kind, rng *rand.Rand) *Kind {
+	total := 0
+	for _, k := range kinds {
+		total += k.Weight
+	}
+	n := rng.IntN(total)
+	for _, k := range kinds {
+		if n -= k.Weight; n < 0 {
+			return k
 		}
 	}
-	return &g.cfg.Kinds[0]
+	return kinds[0]
 }

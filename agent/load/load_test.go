@@ -128,10 +128,9 @@ func TestNoAnswerInTimeIsAFailure(t *testing.T) {
 
 func TestTooManyOutstandingAreToldNotSent(t *testing.T) {
 	cfg := Config{Kinds: []Kind{{Class: policy.Bulk, Weight: 1}}}
-	g := &generator{cfg: cfg, report: newReport(cfg), devices: []*device{{}}}
-	g.rng = testRand()
+	g := &generator{cfg: cfg, report: newReport(cfg)}
 	g.outstanding.Store(maxOutstanding)
-	g.launch(t.Context(), 0, time.Now())
+	g.launch(t.Context(), &device{home: &Edge{}}, &cfg.Kinds[0], time.Now())
 	g.report.finish()
 	if g.report.Overruns != 1 || g.report.Classes["bulk"].Failed != 1 || g.report.OnTime {
 		t.Errorf("%d overruns, %d failed, on time %v", g.report.Overruns, g.report.Classes["bulk"].Failed, g.report.OnTime)

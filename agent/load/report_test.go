@@ -2,7 +2,6 @@ package load
 
 import (
 	"errors"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -10,8 +9,6 @@ import (
 
 	"github.com/tidegate/tidegate/policy"
 )
-
-func testRand() *rand.Rand { return rand.New(rand.NewPCG(1, 1)) }
 
 func TestReportSumsUpByClassAndOutcome(t *testing.T) {
 	kinds := []Kind{{Class: policy.Bulk}, {Class: policy.Critical}}
