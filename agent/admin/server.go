@@ -23,6 +23,9 @@ type Agent interface {
 	Policy() PolicyAnswer
 	ApplyPolicy(context.Context, PolicyApply) (PolicyApplied, error)
 	SetDraining(context.Context, bool) DrainAnswer
+	// Override tells the mesh an operator's word on a region. Errors are of kind
+	// policy.ErrInvalid, or ErrNotFound when no such region is known.
+	Override(context.Context, OverrideRequest) (OverrideAnswer, error)
 }
 
 // Readiness says whether an agent may be given traffic, and why not.
@@ -54,6 +57,7 @@ func NewHandler(a Agent, metrics http.Handler, faults Faults) http.Handler {
 	mux.HandleFunc("POST "+PathDrain, ask(func(ctx context.Context, in DrainRequest) (DrainAnswer, error) {
 		return a.SetDraining(ctx, in.Drain), nil
 	}))
+	mux.HandleFunc("POST "+PathOverride, ask(a.Override))
 	return mux
 }
 

@@ -38,6 +38,15 @@ func (fixedAgent) ApplyPolicy(_ context.Context, in PolicyApply) (PolicyApplied,
 func (fixedAgent) SetDraining(_ context.Context, on bool) DrainAnswer {
 	return DrainAnswer{Draining: on}
 }
+func (fixedAgent) Override(_ context.Context, in OverrideRequest) (OverrideAnswer, error) {
+	if err := in.Check(); err != nil {
+		return OverrideAnswer{}, err
+	}
+	if in.Region == "mars-1" {
+		return OverrideAnswer{}, fmt.Errorf("%w: no region %q", ErrNotFound, in.Region)
+	}
+	return OverrideAnswer{Region: in.Region, Override: &Override{Kind: in.Action, Reason: in.Reason}}, nil
+}
 
 func ask1(t *testing.T, h http.Handler, method, path, body string, change func(*http.Request)) *httptest.ResponseRecorder {
 	t.Helper()
@@ -76,6 +85,7 @@ func TestControlIsForThisMachineAndWithTheTokenOnly(t *testing.T) {
 		{"readiness without token", PathReady, token(""), 200},
 		{"health without token", PathHealth, token(""), 200},
 		{"metrics need it", PathMetrics, token(""), 401},
+		{"operators' words need it", PathOverride, token(""), 401},
 		{"profiles need it", PathProfiles, token(""), 401},
 		{"readiness checks Host too", PathReady, host("evil.example"), 421},
 	}
@@ -108,6 +118,14 @@ func TestErrorsAreProblemsWithTheFaultyLine(t *testing.T) {
 		{"unknown field", "POST", PathExplain, `{"way":"/x"}`, 400, "way"},
 		{"bad question", "POST", PathExplain, `{}`, 422, "no path"},
 		{"bad policy", "PUT", PathPolicy, `{"files":[{"name":"p.hcl","source":"service \"x\" {\n speed = 1\n}"}]}`, 422, "speed"},
+		{"good word", "POST", PathOverride, `{"action":"evacuate","region":"eu-2","reason":"r","for_seconds":60}`, 200, `"kind":"evacuate"`},
+		{"word on nothing", "POST", PathOverride, `{"action":"pin","region":"mars-1"}`, 404, `no region \"mars-1\"`},
+		{"word without region", "POST", PathOverride, `{"action":"pin"}`, 422, "say which region"},
+		{"unknown word", "POST", PathOverride, `{"action":"sink","region":"eu-2"}`, 422, "use evacuate, pin, freeze or release"},
+		{"word for ever and a day", "POST", PathOverride, `{"action":"pin","region":"a","for_seconds":1e9}`, 422, "or 0 for until released"},
+		{"word for the past", "POST", PathOverride, `{"action":"pin","region":"a","for_seconds":-1}`, 422, "or 0 for until released"},
+		{"reasoned release", "POST", PathOverride, `{"action":"release","region":"a","reason":"r"}`, 422, "neither a reason nor a time"},
+		{"long reason", "POST", PathOverride, `{"action":"pin","region":"a","reason":"` + strings.Repeat("x", maxReason+1) + `"}`, 422, "201 characters"},
 		{"too large", "POST", PathExplain, `{"path":"` + strings.Repeat("x", maxBody) + `"}`, 400, "too large"},
 	}
 	for _, c := range cases {

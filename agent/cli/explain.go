@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -70,9 +71,41 @@ func printExplained(out io.Writer, a *admin.ExplainAnswer) error {
 		}
 	}
 	for i, leg := range a.Plan {
-		fmt.Fprintf(out, "%-9s %d. %s: %s\n", "plan", i+1, printable(leg.Region), printable(leg.Reason))
+		fmt.Fprintf(out, "%-9s %d. %s: %s\n", "plan", i+1, printable(leg.Region), printable(legReason(&leg)))
 	}
+	printAdmission(out, a.Admission)
 	return printSteps(out, a.Steps)
+}
+
+func legReason(leg *admin.ExplainLeg) string {
+	text := leg.Reason
+	if leg.Weight > 0 {
+		text += ", first for " + percent(leg.Weight)
+	}
+	if leg.Override != nil {
+		text += "; " + override(leg.Override)
+	}
+	return text
+}
+
+// printAdmission shows whether the message would be let through, and the state
+// that decides it.
+func printAdmission(out io.Writer, e *admin.ExplainAdmission) {
+	if e == nil {
+		return
+	}
+	fmt.Fprintf(out, "%-9s %s in %s, rank %s\n", "admission", printable(e.Verdict), printable(e.Region), printable(e.Rank))
+	if a := e.State; a != nil {
+		threshold := cmp.Or(a.Threshold, "none")
+		fmt.Fprintf(out, "%-9s %d in flight of %d, %d queued, threshold %s, %s rejected, queue wait %s\n", "",
+			a.InFlight, a.Limit, a.Queued, printable(threshold), cmp.Or(percent(a.Rejecting), "0%"), span(&a.QueueWaitSeconds))
+		if a.Cause != "" {
+			fmt.Fprintf(out, "%-9s the threshold is up for spill from %s\n", "", printable(a.Cause))
+		}
+	}
+	if spill := inbound(e.Expected); spill != "" {
+		fmt.Fprintf(out, "%-9s spill expected there: %s\n", "", printable(spill))
+	}
 }
 
 // printSteps lists the considerations under their stages: ✓ taken, – passed

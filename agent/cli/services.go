@@ -44,18 +44,63 @@ func only(services []admin.Service, name string) []admin.Service {
 
 func printServices(out io.Writer, catalog admin.Catalog, services []admin.Service, instances bool) error {
 	printCatalog(out, catalog)
-	t := newTable(out, "SERVICE", "REGION", "READY", "IN FLIGHT", "REPORT AGE")
+	t := newTable(out, "SERVICE", "REGION", "READY", "IN FLIGHT", "REPORT AGE", "CAPACITY", "DEMAND", "THRESHOLD", "QUEUE WAIT")
 	for _, s := range services {
-		t.row(s.Name, "(this one)", strconv.Itoa(s.Ready), strconv.Itoa(s.InFlight), "")
+		serviceRow(t, s.Name, "(this one)", s.Ready, s.InFlight, nil, s.Load)
 		for _, r := range s.Regions {
-			t.row(s.Name, r.Region, strconv.Itoa(r.Ready), strconv.Itoa(r.InFlight), span(r.AgeSeconds))
+			serviceRow(t, s.Name, r.Region, r.Ready, r.InFlight, r.AgeSeconds, r.Load)
 		}
 	}
-	if err := t.flush(); err != nil || !instances {
+	if err := t.flush(); err != nil {
+		return err
+	}
+	if err := printAdmissions(out, services); err != nil || !instances {
 		return err
 	}
 	fmt.Fprintln(out)
-	t = newTable(out, "SERVICE", "INSTANCE", "ADDRESS", "STATUS", "IN FLIGHT", "LATENCY", "SUBSETS", "TAGS")
+	return printInstances(out, services)
+}
+
+func serviceRow(t *table, service, region string, ready, inFlight int, age *float64, load *admin.RegionLoad) {
+	capacity, demand, threshold, wait := loadCells(load)
+	t.row(service, region, strconv.Itoa(ready), strconv.Itoa(inFlight), span(age), capacity, demand, threshold, wait)
+}
+
+// printAdmissions shows what the agent that was asked does with what comes to
+// it, and where it sends its region's demand.
+func printAdmissions(out io.Writer, services []admin.Service) error {
+	var admitting []admin.Service
+	for _, s := range services {
+		if s.Admission != nil || len(s.Shares) > 0 {
+			admitting = append(admitting, s)
+		}
+	}
+	if len(admitting) == 0 {
+		return nil
+	}
+	fmt.Fprintln(out, "\nat this agent:")
+	t := newTable(out, "SERVICE", "TO", "IN FLIGHT/LIMIT", "QUEUED", "REJECTING", "THRESHOLD", "QUEUE WAIT", "CAUSE", "GOES TO", "SPILL EXPECTED")
+	for _, s := range admitting {
+		admissionRow(t, s.Name, "(this one)", s.Admission, weights(s.Shares), inbound(s.Expected))
+		for _, r := range s.Regions {
+			if r.Admission != nil {
+				admissionRow(t, s.Name, r.Region, r.Admission, "", "")
+			}
+		}
+	}
+	return t.flush()
+}
+
+func admissionRow(t *table, service, to string, a *admin.Admission, goes, expected string) {
+	inFlight, queued, rejecting := admissionCells(a)
+	if a == nil {
+		a = &admin.Admission{}
+	}
+	t.row(service, to, inFlight, queued, rejecting, a.Threshold, rtt(a.QueueWaitSeconds), a.Cause, goes, expected)
+}
+
+func printInstances(out io.Writer, services []admin.Service) error {
+	t := newTable(out, "SERVICE", "INSTANCE", "ADDRESS", "STATUS", "IN FLIGHT", "LATENCY", "SUBSETS", "TAGS")
 	for _, s := range services {
 		for _, i := range s.Instances {
 			t.row(s.Name, i.ID, i.Address, i.Status, strconv.Itoa(i.InFlight), rtt(i.LatencySeconds),

@@ -25,7 +25,7 @@ type Config struct {
 	Bind     string        // IP address of this machine; default 127.0.0.1
 	Policy   []byte        // default: the one of `tidegate dev`
 	Latency  time.Duration // of the sample services; default 5 ms
-	Capacity int           // of an instance, requests at a time; default 64
+	Capacity int           // of an instance, requests at a time; default 64; more wait in a queue
 	Services []Service     // default: alarms and telemetry everywhere, firmware in the first region
 	Version  string
 	Logger   *slog.Logger // default: discard
@@ -37,6 +37,7 @@ type Service struct {
 	Name      string
 	Regions   []string // where it lives; empty: everywhere
 	Instances int      // a region; default 2
+	Capacity  int      // of an instance, requests at a time; default that of the mesh
 
 	// Handler answers instead of the sample, when set; it is still named and
 	// failed by the instance.
@@ -54,6 +55,7 @@ const (
 	maxAgents    = 8 // a region
 	maxServices  = 32
 	maxInstances = 16 // of a service in a region
+	maxCapacity  = 100000
 )
 
 var serviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,62}$`)
@@ -97,8 +99,8 @@ func (c *Config) complete() error {
 		return fmt.Errorf("%w: %d agents a region: use 1 to %d", ErrConfig, c.Agents, maxAgents)
 	case c.Latency < 0 || c.Latency > time.Minute:
 		return fmt.Errorf("%w: latency %s: use 0s to 1m", ErrConfig, c.Latency)
-	case c.Capacity < 1:
-		return fmt.Errorf("%w: capacity %d: use at least 1", ErrConfig, c.Capacity)
+	case c.Capacity < 1 || c.Capacity > maxCapacity:
+		return fmt.Errorf("%w: capacity %d: use 1 to %d", ErrConfig, c.Capacity, maxCapacity)
 	case len(c.Services) > maxServices:
 		return fmt.Errorf("%w: %d services: use at most %d", ErrConfig, len(c.Services), maxServices)
 	}
@@ -116,6 +118,9 @@ func (s *Service) check() error {
 	}
 	if s.Instances < 0 || s.Instances > maxInstances {
 		return fmt.Errorf("%w: service %s: %d instances a region: use 1 to %d", ErrConfig, s.Name, s.Instances, maxInstances)
+	}
+	if s.Capacity < 0 || s.Capacity > maxCapacity {
+		return fmt.Errorf("%w: service %s: capacity %d: use 1 to %d", ErrConfig, s.Name, s.Capacity, maxCapacity)
 	}
 	for _, region := range s.Regions {
 		if !slices.Contains(names, region) {

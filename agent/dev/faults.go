@@ -3,9 +3,12 @@ package dev
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/netip"
+	"slices"
 	"time"
 
+	"github.com/tidegate/tidegate/agent/admin"
 	"github.com/tidegate/tidegate/transport/fault"
 )
 
@@ -85,6 +88,44 @@ func (m *Mesh) SlowService(region, service string, d time.Duration) error {
 	return m.each(region, service, func(i *Instance) { i.SetLatency(d) })
 }
 
+// SetCapacity leaves a share of what the instances of a service in a region can
+// serve at a time, 1 for all of it; service empty: of every service. What a
+// service has is rounded to whole requests over its instances together.
+func (m *Mesh) SetCapacity(region, service string, share float64) error {
+	r, err := m.Region(region)
+	if err != nil {
+		return err
+	}
+	of := map[string][]*Instance{}
+	for _, i := range r.Instances {
+		if service == "" || i.Service == service {
+			of[i.Service] = append(of[i.Service], i)
+		}
+	}
+	if len(of) == 0 {
+		return fmt.Errorf("%w: region %s has no service %q", ErrConfig, region, service)
+	}
+	for _, instances := range of {
+		spread(instances, share)
+	}
+	return nil
+}
+
+// spread gives each instance its part of a share of what all have, differences
+// of at most one.
+func spread(instances []*Instance, share float64) {
+	whole := 0
+	for _, i := range instances {
+		whole += i.capacity
+	}
+	left := int(math.Round(float64(whole) * share))
+	for n, i := range instances {
+		part := left / (len(instances) - n)
+		left -= part
+		i.SetCapacity(part)
+	}
+}
+
 func (m *Mesh) each(region, service string, do func(*Instance)) error {
 	r, err := m.Region(region)
 	if err != nil {
@@ -132,4 +173,30 @@ func (m *Mesh) addrs(agents ...*Agent) []netip.AddrPort {
 		}
 	}
 	return all
+}
+
+// isCut says that a region is cut off by a fault. The caller holds life.
+func (m *Mesh) isCut(region string) bool {
+	return slices.ContainsFunc(m.injected, func(i *injected) bool {
+		return i.Kind == admin.FaultRegionOutage && i.Region == region
+	})
+}
+
+// Override gives an operator's word on a region through the first agent that
+// lives and is not cut off. Errors are of kind policy.ErrInvalid when it makes no sense.
+func (m *Mesh) Override(ctx context.Context, o admin.OverrideRequest) error {
+	m.life.Lock()
+	defer m.life.Unlock()
+	for _, r := range m.Regions {
+		if m.isCut(r.Name) {
+			continue
+		}
+		for _, a := range r.Agents {
+			if a.Agent != nil {
+				_, err := a.Override(ctx, o)
+				return err
+			}
+		}
+	}
+	return fmt.Errorf("%w: no agent is alive to tell", ErrConfig)
 }

@@ -60,7 +60,43 @@ func (m *Mesh) AddFault(ctx context.Context, f admin.Fault) error {
 	i := &injected{f, time.Now().Add(span), make(chan struct{})}
 	m.injected = append(m.injected, i)
 	m.expiries.Go(func() { m.expire(context.WithoutCancel(ctx), i, span) })
+	if share, over := f.Capacity(); over > 0 {
+		m.expiries.Go(func() { m.shift(i, share, over) })
+	}
 	return nil
+}
+
+// shiftEvery is how often a capacity moves that moves over time.
+const shiftEvery = 100 * time.Millisecond
+
+// shift moves a capacity evenly to a share of the whole, until it is there or
+// the fault is over.
+func (m *Mesh) shift(i *injected, share float64, over time.Duration) {
+	began := time.Now()
+	tick := time.NewTicker(shiftEvery)
+	defer tick.Stop()
+	for done := 0.0; done < 1; {
+		select {
+		case <-i.removed:
+			return
+		case <-m.closing:
+			return
+		case <-tick.C:
+		}
+		done = min(time.Since(began).Seconds()/over.Seconds(), 1)
+		m.shiftTo(i, 1+(share-1)*done)
+	}
+}
+
+func (m *Mesh) shiftTo(i *injected, share float64) {
+	m.life.Lock()
+	defer m.life.Unlock()
+	if !slices.Contains(m.injected, i) {
+		return
+	}
+	if err := m.SetCapacity(i.Region, i.Service, share); err != nil {
+		m.cfg.Logger.Error("capacity not changed", "id", i.ID, "error", err)
+	}
 }
 
 func (m *Mesh) roomFor(f *admin.Fault) error {
@@ -155,6 +191,10 @@ func (m *Mesh) begin(f *admin.Fault) error {
 		return m.Delay(f.From, f.To, f.Span())
 	case admin.FaultSlowService:
 		return m.SlowService(f.Region, f.Service, f.Span())
+	case admin.FaultCapacity:
+		if share, over := f.Capacity(); over == 0 {
+			return m.SetCapacity(f.Region, f.Service, share)
+		}
 	}
 	return nil
 }
@@ -171,6 +211,8 @@ func (m *Mesh) end(ctx context.Context, f *admin.Fault) error {
 		return m.Delay(f.From, f.To, 0)
 	case admin.FaultSlowService:
 		return m.SlowService(f.Region, f.Service, m.cfg.Latency)
+	case admin.FaultCapacity:
+		return m.SetCapacity(f.Region, f.Service, 1)
 	}
 	return nil
 }

@@ -147,9 +147,10 @@ func (m *Mesh) addInstances(r *Region, s Service) error {
 		return nil
 	}
 	for n := range cmp.Or(s.Instances, 2) {
+		capacity := cmp.Or(s.Capacity, m.cfg.Capacity)
 		i, err := startInstance(m.cfg.Bind, &Instance{
 			Service: s.Name, Region: r.Name, Name: fmt.Sprintf("%s-%d", s.Name, n+1),
-			slots: make(chan struct{}, m.cfg.Capacity), handler: s.Handler,
+			slots: slots{limit: capacity}, capacity: capacity, handler: s.Handler,
 		}, m.cfg.Latency)
 		if err != nil {
 			return fmt.Errorf("dev mesh: start an instance of %s: %w", s.Name, err)

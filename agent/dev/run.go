@@ -109,11 +109,25 @@ func (m *Mesh) TLS() *tls.Config {
 
 // Identity issues the certificate of the n-th simulated device.
 func (m *Mesh) Identity(n int) (tls.Certificate, error) {
-	issued, err := m.authority.IssueDevice(fmt.Sprintf("device-%d", n), map[string]string{"tenant": fmt.Sprintf("tenant-%d", n%4)}, validity)
+	return m.identity(n, fmt.Sprintf("tenant-%d", n%4))
+}
+
+func (m *Mesh) identity(n int, tenant string) (tls.Certificate, error) {
+	issued, err := m.authority.IssueDevice(fmt.Sprintf("device-%d", n), map[string]string{"tenant": tenant}, validity)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
 	return tls.X509KeyPair(issued.CertPEM, issued.KeyPEM)
+}
+
+// Aim points a load at the mesh's edges; devices get certificates with their
+// tenant as property, where the load has tenants.
+func (m *Mesh) Aim(cfg *load.Config) {
+	cfg.Edges, cfg.TLS, cfg.Identity = m.Edges(), m.TLS(), m.Identity
+	if len(cfg.Tenants) > 0 {
+		of := load.Config{Edges: cfg.Edges, Tenants: cfg.Tenants}
+		cfg.Identity = func(n int) (tls.Certificate, error) { return m.identity(n, of.TenantOf(n)) }
+	}
 }
 
 // PlanChanges says how often each living agent's plan for each service has

@@ -10,15 +10,16 @@ import (
 	"time"
 )
 
-// Instance is a sample service's instance: it answers after Latency, serves at
-// most Capacity requests at a time, and can be made to fail.
+// Instance is a sample service's instance: a request holds one of its slots for
+// the latency, or waits for one in a queue; and it can be made to fail.
 type Instance struct {
 	Service, Region, Name string
 	Tag                   string
 
 	listener net.Listener
 	server   *http.Server
-	slots    chan struct{}
+	slots    slots
+	capacity int          // slots it was made with
 	latency  atomic.Int64 // nanoseconds
 	failing  atomic.Bool
 	served   atomic.Int64
@@ -51,6 +52,9 @@ func (i *Instance) Fail(on bool) { i.failing.Store(on) }
 
 // SetLatency changes how long an answer takes.
 func (i *Instance) SetLatency(d time.Duration) { i.latency.Store(int64(d)) }
+
+// SetCapacity changes how many requests are served at a time, at least 0.
+func (i *Instance) SetCapacity(slots int) { i.slots.resize(slots) }
 
 // Served counts the requests answered with 200.
 func (i *Instance) Served() int64 { return i.served.Load() }
@@ -99,26 +103,22 @@ func (i *Instance) serve(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// occupy takes a slot for the latency; it waits for one as long as an answer
-// takes, then says that the instance is full.
+// occupy takes a slot for the latency. It fails when the queue is full or the
+// client leaves.
 func (i *Instance) occupy(ctx context.Context) bool {
-	latency := time.Duration(i.latency.Load())
-	full := time.NewTimer(latency + 10*time.Millisecond)
-	defer full.Stop()
-	select {
-	case i.slots <- struct{}{}:
-	case <-full.C:
-		return false
-	case <-ctx.Done():
+	began, ok := i.slots.take(ctx)
+	if !ok {
 		return false
 	}
-	defer func() { <-i.slots }()
-	work := time.NewTimer(latency)
+	end := began.Add(time.Duration(i.latency.Load()))
+	work := time.NewTimer(time.Until(end))
 	defer work.Stop()
 	select {
 	case <-work.C:
+		i.slots.give(end)
 		return true
 	case <-ctx.Done():
+		i.slots.give(time.Now())
 		return false
 	}
 }

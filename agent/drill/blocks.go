@@ -6,6 +6,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/tidegate/tidegate/agent/admin"
+	"github.com/tidegate/tidegate/policy"
 )
 
 // The blocks of a drill file as they are written. Body and Place say where a
@@ -31,7 +32,10 @@ type meshBlock struct {
 	Regions  int            `hcl:"regions,optional"`
 	Agents   int            `hcl:"agents,optional"`
 	Policy   string         `hcl:"policy,optional"`
+	Latency  string         `hcl:"latency,optional"`  // of the sample services
+	Capacity int            `hcl:"capacity,optional"` // of an instance, requests at a time
 	Services []serviceBlock `hcl:"service,block"`
+	Body     hcl.Body       `hcl:",body"`
 	Place    hcl.Range      `hcl:",def_range"`
 }
 
@@ -39,14 +43,28 @@ type serviceBlock struct {
 	Name      string   `hcl:"name,label"`
 	Regions   []string `hcl:"regions,optional"` // empty: everywhere
 	Instances int      `hcl:"instances,optional"`
+	Capacity  int      `hcl:"capacity,optional"`
 }
 
 type loadBlock struct {
-	Rate    float64     `hcl:"rate"`
-	Devices int         `hcl:"devices"`
-	Kinds   []kindBlock `hcl:"kind,block"`
-	Body    hcl.Body    `hcl:",body"`
-	Place   hcl.Range   `hcl:",def_range"`
+	Rate     float64     `hcl:"rate"`
+	Devices  int         `hcl:"devices"`
+	Tenants  []string    `hcl:"tenants,optional"`
+	WarmUp   string      `hcl:"warm_up,optional"`  // load before the time line begins
+	Deadline string      `hcl:"deadline,optional"` // that requests tell
+	Retry    *retryBlock `hcl:"retry,block"`
+	Kinds    []kindBlock `hcl:"kind,block"`
+	Body     hcl.Body    `hcl:",body"`
+	Place    hcl.Range   `hcl:",def_range"`
+}
+
+// retryBlock says that devices send again what was refused for now.
+type retryBlock struct {
+	Attempts int       `hcl:"attempts"`
+	Hasty    bool      `hcl:"hasty,optional"` // whatever Retry-After says
+	Pause    string    `hcl:"pause,optional"`
+	Body     hcl.Body  `hcl:",body"`
+	Place    hcl.Range `hcl:",def_range"`
 }
 
 type kindBlock struct {
@@ -69,6 +87,14 @@ type stepBlock struct {
 	InstanceFailure []faultBlock `hcl:"instance_failure,block"`
 	Latency         []faultBlock `hcl:"latency,block"`
 	SlowService     []faultBlock `hcl:"slow_service,block"`
+	Capacity        []faultBlock `hcl:"capacity,block"`
+
+	Evacuate []operatorBlock `hcl:"evacuate,block"`
+	Pin      []operatorBlock `hcl:"pin,block"`
+	Freeze   []operatorBlock `hcl:"freeze,block"`
+
+	Load  []extraBlock `hcl:"load,block"`
+	Leave []moveBlock  `hcl:"devices_leave,block"`
 
 	Body  hcl.Body  `hcl:",body"`
 	Place hcl.Range `hcl:",def_range"`
@@ -83,6 +109,8 @@ type faultBlock struct {
 	To      string    `hcl:"to,optional"`
 	Delay   string    `hcl:"delay,optional"`
 	Takes   string    `hcl:"takes,optional"`
+	Share   string    `hcl:"share,optional"`
+	Over    string    `hcl:"over,optional"`
 	Place   hcl.Range `hcl:",def_range"`
 
 	kind string
@@ -95,7 +123,7 @@ func (b *stepBlock) faults() []faultBlock {
 		blocks []faultBlock
 	}{
 		{admin.FaultRegionOutage, b.RegionOutage}, {admin.FaultAgentCrash, b.AgentCrash},
-		{admin.FaultInstanceFailure, b.InstanceFailure}, {admin.FaultLatency, b.Latency}, {admin.FaultSlowService, b.SlowService},
+		{admin.FaultInstanceFailure, b.InstanceFailure}, {admin.FaultLatency, b.Latency}, {admin.FaultSlowService, b.SlowService}, {admin.FaultCapacity, b.Capacity},
 	}
 	var all []faultBlock
 	for _, k := range byKind {
@@ -109,7 +137,48 @@ func (b *stepBlock) faults() []faultBlock {
 
 func (b *faultBlock) fault() admin.Fault {
 	return admin.Fault{Kind: b.kind, Region: b.Region, Agent: b.Agent, Service: b.Service,
-		From: b.From, To: b.To, Delay: b.Delay, Takes: b.Takes}
+		From: b.From, To: b.To, Delay: b.Delay, Takes: b.Takes, Share: b.Share, Over: b.Over}
+}
+
+// operatorBlock is an operator's word on a region, released when the step ends.
+type operatorBlock struct {
+	Region string    `hcl:"region"`
+	Reason string    `hcl:"reason,optional"`
+	Place  hcl.Range `hcl:",def_range"`
+
+	action string
+}
+
+// orders lists all the operator's words of a step.
+func (b *stepBlock) orders() []operatorBlock {
+	var all []operatorBlock
+	for kind, blocks := range map[policy.OverrideKind][]operatorBlock{
+		policy.Evacuate: b.Evacuate, policy.Pin: b.Pin, policy.Freeze: b.Freeze,
+	} {
+		for _, block := range blocks {
+			block.action = kind.String()
+			all = append(all, block)
+		}
+	}
+	return all
+}
+
+// extraBlock is load on top of the usual one.
+type extraBlock struct {
+	Rate   float64   `hcl:"rate"`
+	Kinds  []string  `hcl:"kinds,optional"`
+	Tenant string    `hcl:"tenant,optional"`
+	Region string    `hcl:"region,optional"` // at whose edges; empty: all
+	Place  hcl.Range `hcl:",def_range"`
+}
+
+// moveBlock takes a region's devices to other edges; when the step ends they
+// return.
+type moveBlock struct {
+	Region     string    `hcl:"region"`
+	Over       string    `hcl:"over,optional"`
+	ReturnOver string    `hcl:"return_over,optional"`
+	Place      hcl.Range `hcl:",def_range"`
 }
 
 type invBlock struct {
@@ -118,8 +187,11 @@ type invBlock struct {
 	From    string    `hcl:"from,optional"`
 	Until   string    `hcl:"until,optional"`
 	Edges   string    `hcl:"edges,optional"`
+	Edge    string    `hcl:"edge,optional"` // a region
 	Kinds   []string  `hcl:"kinds,optional"`
 	Class   string    `hcl:"class,optional"`
+	Tenant  string    `hcl:"tenant,optional"`
+	By      *float64  `hcl:"by,optional"` // reversals: points that count as one
 	Within  string    `hcl:"within,optional"`
 	Samples int       `hcl:"samples,optional"`
 	Region  string    `hcl:"region,optional"`

@@ -23,21 +23,25 @@ type Drill struct {
 	Name       string
 	Hypothesis string
 	Duration   time.Duration // of the load
-	Load       load.Config   // rate, devices and kinds
+	Load       load.Config   // rate, devices, kinds and what steps add to it; begins with the warm-up
 	Steps      []Step
 	Invariants []Invariant
 
-	mesh   dev.Config // of the mesh it starts for itself
-	policy string     // file, relative to the drill's; empty: that of `tidegate dev`
+	warmUp time.Duration // of load before the time line begins
+	mesh   dev.Config    // of the mesh it starts for itself
+	policy string        // file, relative to the drill's; empty: that of `tidegate dev`
 }
 
-// Step is one event of the time line: a fault that begins At and, unless For
-// is zero, ends For later.
+// Step is one event of the time line. It begins At and, unless For is zero, ends
+// For later. One of the fields below For says what happens.
 type Step struct {
 	Name  string
 	At    time.Duration
 	For   time.Duration
-	Fault admin.Fault // without ID and Seconds
+	Fault admin.Fault            // without ID and Seconds; Kind empty: it is none
+	Order *admin.OverrideRequest // an operator's word, released at the end
+	Load  *load.Extra            // on top of the usual one
+	Leave *load.Move             // devices that go elsewhere
 }
 
 // maxFile bounds a drill file, in bytes.

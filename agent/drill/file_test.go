@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tidegate/tidegate/agent/admin"
+	"github.com/tidegate/tidegate/agent/load"
 	"github.com/tidegate/tidegate/policy"
 )
 
@@ -75,6 +77,38 @@ func TestGoodFileIsReadWhole(t *testing.T) {
 	}
 }
 
+func TestEveryWordOfTheLanguageIsRead(t *testing.T) {
+	d, err := ReadFile("testdata/rich.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.warmUp != 2*time.Second || d.Load.Duration != 22*time.Second || d.Load.Deadline != 500*time.Millisecond ||
+		d.Load.Retry != (load.Retry{Attempts: 3, Hasty: true, Pause: 50 * time.Millisecond}) || len(d.Load.Tenants) != 2 {
+		t.Errorf("load %+v", d.Load)
+	}
+	if d.mesh.Latency != 20*time.Millisecond || d.mesh.Capacity != 8 || d.mesh.Services[0].Capacity != 4 {
+		t.Errorf("mesh %+v", d.mesh)
+	}
+	want := load.Extra{From: 7 * time.Second, Until: 12 * time.Second, Rate: 20, Kinds: []string{"alarm"}, Tenant: "b", Region: "eu-1"}
+	if got := d.Load.Extra; len(got) != 1 || fmt.Sprint(got[0]) != fmt.Sprint(want) {
+		t.Errorf("extra %+v, want %+v", got, want)
+	}
+	move := load.Move{Region: "us-1", From: 11 * time.Second, Until: 15 * time.Second, Over: time.Second, BackOver: 500 * time.Millisecond}
+	if got := d.Load.Moves; len(got) != 1 || got[0] != move {
+		t.Errorf("moves %+v, want %+v", got, move)
+	}
+	if f := d.Steps[1].Fault; f != (admin.Fault{Kind: admin.FaultCapacity, Region: "eu-1", Service: "alarms", Share: "40%", Over: "2s"}) {
+		t.Errorf("fault %+v", f)
+	}
+	if o := d.order(&d.Steps[2]); o != (admin.OverrideRequest{Action: "evacuate", Region: "eu-2", Reason: "rehearsal", ForSeconds: 34}) {
+		t.Errorf("order %+v", o)
+	}
+	i, j := d.Invariants[0], d.Invariants[1]
+	if !i.AtLeast || i.scope.edge != "eu-1" || i.scope.tenant != "b" || j.AtLeast || j.by != 20 || j.region != "eu-1" {
+		t.Errorf("invariants %+v, %+v", i, j)
+	}
+}
+
 func TestShippedDrillsAreGood(t *testing.T) {
 	for _, file := range files(t, "../../deploy/drills/*.hcl") {
 		if strings.HasSuffix(file, ".policy.hcl") {
@@ -92,8 +126,21 @@ func TestLargeFileIsNotRead(t *testing.T) {
 	}
 }
 
+// wrong says what the mesh would refuse of a step.
+func wrong(d *Drill, s *Step) error {
+	switch {
+	case s.Order != nil:
+		o := d.order(s)
+		return o.Check()
+	case s.Load != nil || s.Leave != nil:
+		return nil
+	}
+	f := d.fault(s)
+	return f.Check()
+}
+
 func FuzzParse(f *testing.F) {
-	for _, pattern := range []string{"testdata/bad/*.hcl", "testdata/good.hcl", "../../deploy/drills/*.hcl"} {
+	for _, pattern := range []string{"testdata/bad/*.hcl", "testdata/good.hcl", "testdata/rich.hcl", "../../deploy/drills/*.hcl"} {
 		for _, file := range files(f, pattern) {
 			src, err := os.ReadFile(file)
 			if err != nil {
@@ -114,8 +161,8 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("accepted %+v", d)
 		}
 		for n := range d.Steps {
-			if f := d.fault(&d.Steps[n]); f.Check() != nil || d.endOf(&d.Steps[n]) > d.Duration {
-				t.Fatalf("accepted step %+v: %v", d.Steps[n], f.Check())
+			if s := &d.Steps[n]; wrong(d, s) != nil || d.endOf(s) > d.Duration {
+				t.Fatalf("accepted step %+v: %v", *s, wrong(d, s))
 			}
 		}
 	})

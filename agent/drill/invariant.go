@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tidegate/tidegate/policy"
@@ -12,47 +13,36 @@ import (
 // Invariant is one thing that must hold, and how it is measured.
 type Invariant struct {
 	Name    string
-	Metric  string // success, p99, return, plan_changes
+	Metric  string // a key of metrics
 	Bound   float64
 	AtLeast bool // the value must be at least Bound; else at most
 
 	scope   scope
 	within  time.Duration // success: answers later than this do not count; 0: any
 	samples int           // fewer requests than this give no verdict but failure
-	region  string        // return
+	region  string        // whose part of the traffic is measured
+	by      float64       // reversals: points that count as one
 }
 
 // scope says which requests count.
 type scope struct {
 	from, until time.Duration // window of due times, until excluded
 	surviving   bool          // only at edges that no fault cuts off meanwhile
+	edge        string        // only at edges of this region; empty: all
 	kinds       []string      // empty: all
 	class       string        // empty: all
-}
-
-// metric is a way to measure.
-type metric struct {
-	unit    string
-	atLeast bool     // its bound is a lower one
-	takes   []string // attributes of an invariant it heeds, beside its bound
-}
-
-var metrics = map[string]metric{
-	"success":      {"%", true, []string{"from", "until", "edges", "kinds", "class", "within", "samples"}},
-	"p99":          {"ms", false, []string{"from", "until", "edges", "kinds", "class", "samples"}},
-	"return":       {"s", false, []string{"from", "until", "edges", "kinds", "class", "region", "samples"}},
-	"plan_changes": {"changes", false, nil},
+	tenant      string        // empty: all
 }
 
 func (c checker) addInvariant(b *invBlock) error {
 	m, known := metrics[b.Metric]
 	if !known {
-		return c.wrong(b, "metric", "metric %q: use success, p99, return or plan_changes", b.Metric)
+		return c.wrong(b, "metric", "metric %q: use one of %s", b.Metric, strings.Join(slices.Sorted(maps.Keys(metrics)), ", "))
 	}
 	if err := c.heeded(b, &m); err != nil {
 		return err
 	}
-	inv := Invariant{Name: b.Name, Metric: b.Metric, AtLeast: m.atLeast, samples: b.Samples, region: b.Region}
+	inv := Invariant{Name: b.Name, Metric: b.Metric, samples: b.Samples, region: b.Region, by: defaultReversal}
 	for _, read := range []func(*Invariant, *invBlock) error{c.bound, c.window, c.narrow, c.rest} {
 		if err := read(&inv, b); err != nil {
 			return err
@@ -71,7 +61,7 @@ func (c checker) wrong(b *invBlock, attribute, format string, args ...any) error
 func (c checker) heeded(b *invBlock, m *metric) error {
 	attributes, _ := b.Body.JustAttributes() // an invariant has no blocks
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
-		bound := name == "at_least" && m.atLeast || name == "at_most" && !m.atLeast
+		bound := name == "at_least" && m.atLeast || name == "at_most" && m.atMost
 		if name != "metric" && !bound && !slices.Contains(m.takes, name) {
 			return c.wrong(b, name, "metric %s takes no %s", b.Metric, name)
 		}
@@ -80,13 +70,16 @@ func (c checker) heeded(b *invBlock, m *metric) error {
 }
 
 func (c checker) bound(i *Invariant, b *invBlock) error {
+	m := metrics[b.Metric]
 	bound, name := b.AtMost, "at_most"
-	if i.AtLeast {
-		bound, name = b.AtLeast, "at_least"
+	switch {
+	case m.atLeast && m.atMost && (b.AtLeast == nil) == (b.AtMost == nil):
+		return c.wrong(b, "at_most", "metric %s needs one of at_least and at_most", b.Metric)
+	case b.AtLeast != nil || !m.atMost:
+		bound, name, i.AtLeast = b.AtLeast, "at_least", true
 	}
-	unit := metrics[b.Metric].unit
-	if bound == nil || *bound < 0 || unit == "%" && *bound > 100 {
-		return c.wrong(b, name, "metric %s needs %s: a number from 0 on, in %s", b.Metric, name, unit)
+	if bound == nil || *bound < 0 || m.unit == "%" && *bound > 100 {
+		return c.wrong(b, name, "metric %s needs %s: a number from 0 on, in %s", b.Metric, name, m.unit)
 	}
 	i.Bound = *bound
 	return nil
@@ -114,9 +107,13 @@ func (c checker) window(i *Invariant, b *invBlock) error {
 
 // narrow reads which requests of the window count.
 func (c checker) narrow(i *Invariant, b *invBlock) error {
-	i.scope.surviving, i.scope.kinds, i.scope.class = b.Edges == "surviving", b.Kinds, b.Class
+	i.scope.kinds, i.scope.class, i.scope.tenant = b.Kinds, b.Class, b.Tenant
+	i.scope.surviving, i.scope.edge = b.Edges == "surviving", b.Edge
 	if b.Edges != "" && b.Edges != "all" && b.Edges != "surviving" {
-		return c.wrong(b, "edges", "edges %q: use all or surviving", b.Edges)
+		return c.wrong(b, "edges", "edges %q: use all or surviving, or edge for those of one region", b.Edges)
+	}
+	if b.Tenant != "" && !slices.Contains(c.Load.Tenants, b.Tenant) {
+		return c.wrong(b, "tenant", "the devices have no tenant %q", b.Tenant)
 	}
 	for _, kind := range b.Kinds {
 		if !c.hasKind(kind) {
@@ -134,11 +131,21 @@ func (c checker) narrow(i *Invariant, b *invBlock) error {
 
 // rest reads what single metrics need.
 func (c checker) rest(i *Invariant, b *invBlock) (err error) {
-	if b.Samples < 0 {
+	m := metrics[b.Metric]
+	switch {
+	case b.Samples < 0:
 		return c.wrong(b, "samples", "samples %d: use 0 or more", b.Samples)
+	case m.region && b.Region == "":
+		return c.wrong(b, "metric", "metric %s needs region: whose part of the traffic it measures", b.Metric)
+	case m.moment && b.From == "":
+		return c.wrong(b, "metric", "metric %s needs from: the moment to count from", b.Metric)
+	case m.before && c.firstStep() == 0:
+		return c.wrong(b, "metric", "metric %s compares with the time before the first step: there is none", b.Metric)
 	}
-	if b.Metric == "return" && (b.Region == "" || b.From == "") {
-		return c.wrong(b, "metric", "metric return needs region, and from: the moment to count from")
+	if b.By != nil {
+		if i.by = *b.By; !(i.by > 0 && i.by <= 100) {
+			return c.wrong(b, "by", "by %g: use more than 0 and at most 100 points", i.by)
+		}
 	}
 	if b.Within == "" {
 		return nil
@@ -162,17 +169,9 @@ type Verdict struct {
 
 // judge measures an invariant on what was recorded.
 func (i *Invariant) judge(rec *record) Verdict {
-	v := Verdict{Name: i.Name, Unit: metrics[i.Metric].unit, Bound: i.Bound}
-	switch i.Metric {
-	case "success":
-		v.Value, v.Samples = rec.success(i)
-	case "p99":
-		v.Value, v.Samples = rec.p99(i)
-	case "return":
-		v.Value, v.Samples, v.Note = rec.returned(i)
-	case "plan_changes":
-		v.Value, v.Samples = rec.flaps()
-	}
+	m := metrics[i.Metric]
+	v := Verdict{Name: i.Name, Unit: m.unit, Bound: i.Bound}
+	v.Value, v.Samples, v.Note = m.measure(rec, i)
 	v.Pass = v.Note == "" && (i.AtLeast && v.Value >= i.Bound || !i.AtLeast && v.Value <= i.Bound)
 	if needed := max(i.samples, 1); v.Samples < needed {
 		v.Pass = false

@@ -16,6 +16,8 @@ type mesh interface {
 	RemoveFault(ctx context.Context, id string) error
 	Close() error
 
+	hasRegion(name string) error                        // of kind policy.ErrInvalid
+	order(context.Context, admin.OverrideRequest) error // an operator's word
 	describe() string
 	aim(*load.Config) // at its edges
 	planChanges(context.Context) (planCount, error)
@@ -38,8 +40,17 @@ func startOwn(ctx context.Context, d *Drill, opts Options) (mesh, error) {
 
 func (m ownMesh) describe() string { return "a mesh of its own" }
 
+func (m ownMesh) hasRegion(name string) error {
+	_, err := m.Region(name)
+	return err
+}
+
+func (m ownMesh) order(ctx context.Context, o admin.OverrideRequest) error {
+	return m.Override(ctx, o)
+}
+
 func (m ownMesh) aim(cfg *load.Config) {
-	cfg.Edges, cfg.TLS, cfg.Identity = m.Edges(), m.TLS(), m.Identity
+	m.Aim(cfg)
 }
 
 func (m ownMesh) planChanges(context.Context) (planCount, error) { return m.PlanChanges(), nil }

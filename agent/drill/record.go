@@ -32,7 +32,9 @@ func (r *record) add(res load.Result) {
 func (s *scope) includes(res *load.Result, at time.Duration) bool {
 	return at >= s.from && at < s.until &&
 		(len(s.kinds) == 0 || slices.Contains(s.kinds, res.Kind.Name)) &&
-		(s.class == "" || s.class == res.Kind.Class.String())
+		(s.class == "" || s.class == res.Kind.Class.String()) &&
+		(s.tenant == "" || s.tenant == res.Tenant) &&
+		(s.edge == "" || s.edge == res.Edge)
 }
 
 // each calls do with every result in scope and when it was due.
@@ -69,103 +71,9 @@ func (s *Step) cutsOff(res *load.Result) bool {
 		s.Fault.Kind == admin.FaultAgentCrash && s.Fault.Agent == res.Agent
 }
 
-func (r *record) success(i *Invariant) (percent float64, samples int) {
-	good := 0
-	r.each(&i.scope, func(res *load.Result, _ time.Duration) {
-		samples++
-		if res.Outcome() == load.Succeeded && (i.within == 0 || res.Latency <= i.within) {
-			good++
-		}
-	})
-	return 100 * float64(good) / float64(max(samples, 1)), samples
-}
-
-// p99 is of answers, by nearest rank.
-func (r *record) p99(i *Invariant) (ms float64, samples int) {
-	var all []time.Duration
-	r.each(&i.scope, func(res *load.Result, _ time.Duration) {
-		if res.Err == nil {
-			all = append(all, res.Latency)
-		}
-	})
-	if len(all) == 0 {
-		return 0, 0
-	}
-	slices.Sort(all)
-	rank := (len(all)*99 + 99) / 100
-	return float64(all[rank-1].Microseconds()) / 1000, len(all)
-}
-
-// Traffic has returned in the first second in which a region serves returnShare
-// of what it served before the first fault, if no later second falls below
-// lapseShare and all of them together hold returnShare: single seconds vary
-// with the mix of messages.
-const (
-	returnShare = 0.9
-	lapseShare  = 0.5
-)
-
-// returned is how many seconds after the invariant's moment traffic is back.
-func (r *record) returned(i *Invariant) (seconds float64, samples int, note string) {
-	before := i.scope
-	before.from, before.until = 0, r.firstFault()
-	usual := r.shares(&before, i.region, before.until)[0]
-	if usual.own == 0 {
-		return 0, usual.all, "the region served nothing of this before the fault"
-	}
-	at, since := -1, share{}
-	after := r.shares(&i.scope, i.region, time.Second)
-	for second, s := range after {
-		samples += s.all
-		switch {
-		case s.of() < lapseShare*usual.of():
-			at, since = -1, share{}
-		case at < 0 && s.of() >= returnShare*usual.of():
-			at = second
-		}
-		if at >= 0 {
-			since.own, since.all = since.own+s.own, since.all+s.all
-		}
-	}
-	if at < 0 || since.of() < returnShare*usual.of() {
-		return float64(len(after)), samples, "traffic has not returned"
-	}
-	return float64(at + 1), samples, ""
-}
-
-func (r *record) firstFault() time.Duration {
-	first := r.steps[0].At
-	for _, s := range r.steps {
-		first = min(first, s.At)
-	}
-	return first
-}
-
-// share is how many successes there were, and how many a region served.
-type share struct{ own, all int }
-
-func (s share) of() float64 { return float64(s.own) / float64(max(s.all, 1)) }
-
-// shares counts a region's part of the successes in scope, window by window;
-// what is left of a window at the end does not count.
-func (r *record) shares(s *scope, region string, window time.Duration) []share {
-	all := make([]share, max(int((s.until-s.from)/max(window, 1)), 1))
-	r.each(s, func(res *load.Result, at time.Duration) {
-		n := int((at - s.from) / max(window, 1))
-		if res.Outcome() != load.Succeeded || n >= len(all) {
-			return
-		}
-		all[n].all++
-		if res.Region == region {
-			all[n].own++
-		}
-	})
-	return all
-}
-
 // flaps is the most that one agent's plan for one service changed between two
 // events.
-func (r *record) flaps() (most float64, samples int) {
+func (r *record) flaps(*Invariant) (most float64, samples int, note string) {
 	for n := 1; n < len(r.plans); n++ {
 		for agent, services := range r.plans[n] {
 			for service, count := range services {
@@ -174,5 +82,5 @@ func (r *record) flaps() (most float64, samples int) {
 			}
 		}
 	}
-	return most, samples
+	return most, samples, ""
 }

@@ -26,6 +26,13 @@ func (d *Drill) fault(s *Step) admin.Fault {
 	return f
 }
 
+// order is a step's word on a region; it too would end by itself.
+func (d *Drill) order(s *Step) admin.OverrideRequest {
+	o := *s.Order
+	o.ForSeconds = (d.endOf(s) - s.At + grace).Seconds()
+	return o
+}
+
 // judge gives a verdict for each invariant, and one for the load when it was
 // not what the drill asks for.
 func (d *Drill) judge(rec *record, sum *load.Report) *Report {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tidegate/tidegate/agent/admin"
 	"github.com/tidegate/tidegate/agent/load"
 )
 
@@ -51,7 +52,7 @@ func Run(ctx context.Context, d *Drill, opts Options) (report *Report, err error
 	}()
 	fmt.Fprintf(opts.Progress, "drill %s: %s\n  on %s, ready in %.1f s\n", d.Name, d.Hypothesis, m.describe(), time.Since(began).Seconds())
 	r := &run{Drill: d, mesh: m, out: opts.Progress, record: &record{steps: d.Steps}}
-	if err := r.checkFaults(); err != nil {
+	if err := r.checkNames(); err != nil {
 		return nil, err
 	}
 	sum, err := r.carryOut(ctx, opts.Seed)
@@ -78,27 +79,48 @@ type run struct {
 	record *record
 }
 
-// checkFaults finds names that the mesh does not know before anything happens.
-func (r *run) checkFaults() error {
+// checkNames finds names that the mesh does not know before anything happens.
+func (r *run) checkNames() error {
 	for n := range r.Steps {
-		if err := r.mesh.CheckFault(r.fault(&r.Steps[n])); err != nil {
+		if err := r.checkStep(&r.Steps[n]); err != nil {
 			return fmt.Errorf("drill %s: step %q: %w", r.Name, r.Steps[n].Name, err)
 		}
 	}
+	for n := range r.Invariants {
+		i := &r.Invariants[n]
+		for _, region := range []string{i.region, i.scope.edge} {
+			if err := r.mesh.hasRegion(region); region != "" && err != nil {
+				return fmt.Errorf("drill %s: invariant %q: %w", r.Name, i.Name, err)
+			}
+		}
+	}
 	return nil
+}
+
+func (r *run) checkStep(s *Step) error {
+	switch {
+	case s.Order != nil:
+		return r.mesh.hasRegion(s.Order.Region)
+	case s.Leave != nil:
+		return r.mesh.hasRegion(s.Leave.Region)
+	case s.Load != nil && s.Load.Region != "":
+		return r.mesh.hasRegion(s.Load.Region)
+	case s.Load != nil:
+		return nil
+	}
+	return r.mesh.CheckFault(r.fault(s))
 }
 
 // carryOut runs load and time line side by side.
 func (r *run) carryOut(ctx context.Context, seed uint64) (*load.Report, error) {
 	within, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r.record.began = time.Now()
 	if err := r.notePlans(ctx); err != nil {
 		return nil, err
 	}
-	timeline := make(chan error, 1)
+	timeline, began := make(chan error, 1), make(chan time.Time, 1)
 	go func() {
-		err := r.follow(within)
+		err := r.follow(within, began)
 		if err != nil {
 			cancel()
 		}
@@ -106,6 +128,7 @@ func (r *run) carryOut(ctx context.Context, seed uint64) (*load.Report, error) {
 	}()
 	cfg := r.Load
 	cfg.Seed, cfg.Observe = seed, r.record.add
+	cfg.Begin = func(at time.Time) { began <- at.Add(r.warmUp) }
 	r.mesh.aim(&cfg)
 	sum, err := load.Run(within, cfg)
 	cancel()
@@ -127,20 +150,45 @@ func (r *run) events() []event {
 	var all []event
 	for n := range r.Steps {
 		s := &r.Steps[n]
-		f := r.fault(s)
-		all = append(all, event{s.At, f.String(), func(ctx context.Context) error { return r.mesh.AddFault(ctx, f) }})
+		begin, end := r.doing(s)
+		all = append(all, event{s.At, s.String(), begin})
 		if s.For > 0 {
-			all = append(all, event{s.At + s.For, "over: " + f.String(), func(ctx context.Context) error { return r.mesh.RemoveFault(ctx, f.ID) }})
+			all = append(all, event{s.At + s.For, "over: " + s.String(), end})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b event) int { return cmp.Compare(a.at, b.at) })
 	return all
 }
 
-// follow carries out the events; it ends with the last one or with ctx.
-func (r *run) follow(ctx context.Context) error {
+// doing is what the beginning and the end of a step do to the mesh. What the
+// load does is in its own plan.
+func (r *run) doing(s *Step) (begin, end func(context.Context) error) {
+	switch {
+	case s.Order != nil:
+		order, release := r.order(s), admin.OverrideRequest{Action: admin.ActionRelease, Region: s.Order.Region}
+		return func(ctx context.Context) error { return r.mesh.order(ctx, order) },
+			func(ctx context.Context) error { return r.mesh.order(ctx, release) }
+	case s.Load != nil || s.Leave != nil:
+		nothing := func(context.Context) error { return nil }
+		return nothing, nothing
+	}
+	f := r.fault(s)
+	return func(ctx context.Context) error { return r.mesh.AddFault(ctx, f) },
+		func(ctx context.Context) error { return r.mesh.RemoveFault(ctx, f.ID) }
+}
+
+// follow carries out the events once the load says when the time line began; it
+// ends with the last one or with ctx.
+func (r *run) follow(ctx context.Context, began <-chan time.Time) error {
+	var start time.Time
+	select {
+	case <-ctx.Done():
+		return nil
+	case start = <-began:
+		r.record.began = start
+	}
 	for _, e := range r.events() {
-		wait := time.NewTimer(time.Until(r.record.began.Add(e.at)))
+		wait := time.NewTimer(time.Until(start.Add(e.at)))
 		select {
 		case <-ctx.Done():
 			wait.Stop()

@@ -42,12 +42,16 @@ const (
 type runningMesh struct {
 	*Running
 	admin.MembersAnswer
+	ordered map[string]bool // regions with a word of the drill's in force
 }
 
 // reserve takes hold of a running mesh for a drill. It fails while another
 // drill runs on it.
 func (r *Running) reserve(ctx context.Context, d *Drill) (mesh, error) {
-	m := &runningMesh{Running: r}
+	if len(d.Load.Tenants) > 0 {
+		return nil, fmt.Errorf("%w: drill %s has tenants: only a mesh of its own gives devices their certificates", policy.ErrInvalid, d.Name)
+	}
+	m := &runningMesh{Running: r, ordered: map[string]bool{}}
 	if err := m.get(ctx, admin.PathMembers, &m.MembersAnswer); err != nil {
 		return nil, err
 	}
@@ -80,9 +84,8 @@ func (m *runningMesh) describe() string {
 // there are only the mesh knows.
 func (m *runningMesh) CheckFault(f admin.Fault) error {
 	for _, region := range []string{f.Region, f.From, f.To} {
-		known := func(a admin.Member) bool { return a.Region == region }
-		if region != "" && !slices.ContainsFunc(m.Members, known) {
-			return fmt.Errorf("%w: the running mesh has no region %q", policy.ErrInvalid, region)
+		if err := m.hasRegion(region); region != "" && err != nil {
+			return err
 		}
 	}
 	known := func(a admin.Member) bool { return a.Name == f.Agent }
@@ -95,6 +98,21 @@ func (m *runningMesh) CheckFault(f admin.Fault) error {
 		return fmt.Errorf("%w: the running mesh has no agent %q", policy.ErrInvalid, f.Agent)
 	}
 	return nil
+}
+
+func (m *runningMesh) hasRegion(name string) error {
+	if !slices.ContainsFunc(m.Members, func(a admin.Member) bool { return a.Region == name }) {
+		return fmt.Errorf("%w: the running mesh has no region %q", policy.ErrInvalid, name)
+	}
+	return nil
+}
+
+func (m *runningMesh) order(ctx context.Context, o admin.OverrideRequest) error {
+	_, err := m.Ask(ctx, http.MethodPost, admin.PathOverride, o)
+	if err == nil {
+		m.ordered[o.Region] = o.Action != admin.ActionRelease
+	}
+	return err
 }
 
 func (m *runningMesh) AddFault(ctx context.Context, f admin.Fault) error {
@@ -119,6 +137,11 @@ func (m *runningMesh) Close() error {
 	for _, f := range left.Faults {
 		if strings.HasPrefix(f.ID, stepPrefix) {
 			errs = append(errs, m.RemoveFault(ctx, f.ID))
+		}
+	}
+	for region, on := range m.ordered {
+		if on {
+			errs = append(errs, m.order(ctx, admin.OverrideRequest{Action: admin.ActionRelease, Region: region}))
 		}
 	}
 	return errors.Join(append(errs, m.RemoveFault(ctx, reservation))...)

@@ -112,10 +112,11 @@ func (d *device) send(ctx context.Context, cfg *Config, edge *Edge, kind *Kind, 
 	for {
 		a, err := d.attempt(ctx, cfg, edge, kind)
 		r.Attempts++
-		r.Status, r.Region, r.Reason, r.Err, r.Latency = a.status, a.region, a.reason, err, time.Since(due)
+		r.Status, r.Region, r.Err, r.Latency = a.status, a.region, err, time.Since(due)
 		if err != nil || !a.forNow() {
 			return r
 		}
+		r.Reason = a.reason
 		if r.Refused == 0 {
 			r.Refused = r.Latency
 		}

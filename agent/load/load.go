@@ -55,7 +55,8 @@ type Config struct {
 	TLS      *tls.Config                               // roots to trust
 	Identity func(device int) (tls.Certificate, error) // nil: devices show no certificate
 	Seed     uint64
-	Observe  func(Result) // called concurrently with every result; must be quick
+	Begin    func(time.Time) // called once, with when the first request is due
+	Observe  func(Result)    // called concurrently with every result; must be quick
 }
 
 // Result is what became of one request.
@@ -68,7 +69,7 @@ type Result struct {
 	Kind    *Kind
 	Status  int    // 0: no answer
 	Region  string // that served, from the X-Served-By header of sample services
-	Reason  string // of a refusal, as the agent's problem+json says it
+	Reason  string // of the last refusal for now, as the agent's problem+json says it
 	Err     error
 
 	Attempts int           // 1 unless it was sent again
@@ -116,6 +117,9 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		return nil, err
 	}
 	g.began = time.Now()
+	if cfg.Begin != nil {
+		cfg.Begin(g.began)
+	}
 	var schedules sync.WaitGroup
 	for n, s := range g.streams() {
 		schedules.Go(func() { g.schedule(ctx, s, rand.New(rand.NewPCG(cfg.Seed, uint64(n)+1))) })

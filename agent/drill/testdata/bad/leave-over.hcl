@@ -1,0 +1,25 @@
+drill "x" {
+  hypothesis = "it holds"
+  duration   = "20s"
+  load {
+    rate    = 10
+    devices = 6
+    kind "alarm" {
+      class  = "critical"
+      path   = "/alarms"
+      weight = 1
+    }
+  }
+  step "cut" {
+    at  = "5s"
+    for = "5s"
+    devices_leave {
+      region = "eu-2"
+      over   = "1h"
+    }
+  }
+  invariant "works" {
+    metric   = "success"
+    at_least = 99
+  }
+}
