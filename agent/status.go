@@ -68,10 +68,17 @@ func (a *Agent) Regions() admin.RegionsAnswer {
 	if v.Policy != nil {
 		own.PolicyVersion = v.Policy.Version()
 	}
+	own.Override = overrideOf(v, v.Region)
+	if !v.HomeReported.IsZero() {
+		own.Load = sumLoads(v.Home)
+	}
+	own.Expected = sumExpected(v)
 	a.addFreshness(&own, state.Regions[v.Region])
 	ans := admin.RegionsAnswer{Self: a.cfg.Name, Regions: []admin.Region{own}}
 	for _, name := range slices.Sorted(maps.Keys(v.Regions)) {
-		ans.Regions = append(ans.Regions, a.remoteRegion(v.Regions[name], state))
+		remote := a.remoteRegion(v.Regions[name], state)
+		remote.Override = overrideOf(v, name)
+		ans.Regions = append(ans.Regions, remote)
 	}
 	return ans
 }
@@ -88,6 +95,9 @@ func (a *Agent) remoteRegion(r *policy.Region, state *gossip.State) admin.Region
 		}
 	}
 	info := state.Regions[r.Name]
+	if info.Vector != nil {
+		out.Load = sumLoads(r.Ready)
+	}
 	for _, p := range info.Peers {
 		out.Gateways = append(out.Gateways, p.Name)
 	}
@@ -140,11 +150,15 @@ func serviceStatus(v *policy.View, s *policy.Service, snapshot *catalog.Snapshot
 			out.Instances = append(out.Instances, instanceStatus(inst, s, now))
 		}
 	}
+	if load, ok := v.Home[s.Name]; ok {
+		out.Load = regionLoad(load)
+	}
+	addShares(&out, v.Shares[s.Name])
 	for _, name := range slices.Sorted(maps.Keys(v.Regions)) {
 		r := v.Regions[name]
 		if load, ok := r.Ready[s.Name]; ok {
 			out.Regions = append(out.Regions, admin.ServiceRegion{
-				Region: name, Ready: load.Ready, InFlight: load.InFlight, AgeSeconds: age(r.Reported)})
+				Region: name, Ready: load.Ready, InFlight: load.InFlight, AgeSeconds: age(r.Reported), Load: regionLoad(load)})
 		}
 	}
 	return out

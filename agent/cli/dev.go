@@ -27,8 +27,8 @@ func newDev() *cobra.Command {
 	f.Float64Var(&cfg.Rate, "rate", 60, "requests a second, all devices together")
 	f.StringVar(&cfg.Mesh.Bind, "bind", "127.0.0.1", "IP address to listen on")
 	f.DurationVar(&cfg.For, "for", 0, "stop after this long; 0: run until Ctrl-C")
-	f.DurationVar(&cfg.Mesh.Latency, "latency", 5*time.Millisecond, "how long a sample service takes")
-	f.IntVar(&cfg.Mesh.Capacity, "capacity", 64, "requests at a time an instance of a sample service serves")
+	f.DurationVar(&cfg.Mesh.Latency, "latency", 20*time.Millisecond, "how long a sample service takes, holding one of its slots")
+	f.IntVar(&cfg.Mesh.Capacity, "capacity", 8, "slots: requests at a time that an instance of a sample service serves; more wait in its queue")
 	f.StringVar(&level, "log", level, "log level of the agents: debug, info, warn, error")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var err error

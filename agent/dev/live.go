@@ -13,6 +13,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/tidegate/tidegate/agent/load"
+	"github.com/tidegate/tidegate/policy"
 )
 
 // live runs the simulated devices and prints a line a second.
@@ -22,16 +23,19 @@ func (m *Mesh) live(ctx context.Context, cfg RunConfig) error {
 		return nil
 	}
 	board := newBoard(m.Regions)
+	board.causes = newBlame(m).causes
 	ctx, cancel := context.WithCancel(ctx)
 	printed := make(chan struct{})
 	go func() {
 		defer close(printed)
 		board.print(ctx, cfg.Out)
 	}()
-	report, err := load.Run(ctx, load.Config{
-		Edges: m.Edges(), Kinds: Kinds(), Devices: cfg.Devices, Rate: cfg.Rate,
-		TLS: m.TLS(), Identity: m.Identity, Observe: board.observe, Seed: 1,
-	})
+	devices := load.Config{
+		Kinds: Kinds(), Devices: cfg.Devices, Rate: cfg.Rate, Tenants: []string{"tenant-0", "tenant-1"},
+		Observe: board.observe, Seed: 1,
+	}
+	m.Aim(&devices)
+	report, err := load.Run(ctx, devices)
 	cancel()
 	<-printed
 	if err != nil {
@@ -46,14 +50,23 @@ type board struct {
 	order []string
 	width []int // of the cells so far: they only grow, so that lines stay aligned
 
+	// causes names, by region of the edge and by what was refused, the region
+	// whose spill was to blame in the second that ends. Nil: nobody knows.
+	causes func() map[string]map[refusal]string
+
 	mu    sync.Mutex // guards tally
 	tally map[string]*tally
 }
+
+// refusal is what is refused for now, and why.
+type refusal struct{ class, reason string }
 
 type tally struct {
 	sent, ok, shed, failed int
 	latency                *hdrhistogram.Histogram // microseconds
 	served                 map[string]int          // by region
+	refused                map[refusal]int
+	causes                 map[refusal]string
 }
 
 func newBoard(regions []*Region) *board {
@@ -69,7 +82,7 @@ func (b *board) observe(r load.Result) {
 	defer b.mu.Unlock()
 	t := b.tally[r.Edge]
 	if t == nil {
-		t = &tally{latency: hdrhistogram.New(1, 60_000_000, 2), served: map[string]int{}}
+		t = &tally{latency: hdrhistogram.New(1, 60_000_000, 2), served: map[string]int{}, refused: map[refusal]int{}}
 		b.tally[r.Edge] = t
 	}
 	t.add(&r)
@@ -83,6 +96,7 @@ func (t *tally) add(r *load.Result) {
 		t.served[r.Region]++
 	case load.Shed:
 		t.shed++
+		t.refused[refusal{r.Kind.Class.String(), r.Reason}]++
 	default:
 		t.failed++
 	}
@@ -93,7 +107,8 @@ func (b *board) print(ctx context.Context, w io.Writer) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	began := time.Now()
-	fmt.Fprintln(w, "At each region's edge: requests a second, success, p99, and which regions served them.")
+	fmt.Fprintln(w, "At each region's edge: requests a second, success, p99, which regions served them, and what was shed:\n"+
+		"class and reason, after < the region whose spill is to blame.")
 	for {
 		select {
 		case <-ctx.Done():
@@ -110,8 +125,15 @@ func (b *board) line() string {
 	now := b.tally
 	b.tally = map[string]*tally{}
 	b.mu.Unlock()
+	var causes map[string]map[refusal]string
+	if b.causes != nil {
+		causes = b.causes()
+	}
 	cells := make([]string, len(b.order))
 	for i, region := range b.order {
+		if t := now[region]; t != nil {
+			t.causes = causes[region]
+		}
 		cell := region + " " + now[region].String()
 		b.width[i] = max(b.width[i], len(cell))
 		cells[i] = fmt.Sprintf("%-*s", b.width[i], cell)
@@ -129,10 +151,34 @@ func (t *tally) String() string {
 		text += fmt.Sprintf(" %s:%d%%", region, 100*t.served[region]/t.ok)
 	}
 	if t.shed > 0 {
-		text += fmt.Sprintf(" shed:%d", t.shed)
+		text += fmt.Sprintf(" shed:%d", t.shed) + t.refusals()
 	}
 	if t.failed > 0 {
 		text += fmt.Sprintf(" failed:%d", t.failed)
 	}
 	return text
 }
+
+// refusals says who was shed and why, most important class first.
+func (t *tally) refusals() string {
+	var parts []string
+	classes := policy.Classes()
+	for n := len(classes) - 1; n >= 0; n-- {
+		for _, r := range slices.SortedFunc(maps.Keys(t.refused), byReason) {
+			if r.class != classes[n].String() || r.reason == "" {
+				continue
+			}
+			part := fmt.Sprintf("%s %s %d", r.class, r.reason, t.refused[r])
+			if cause := t.causes[r]; cause != "" {
+				part += " <" + cause
+			}
+			parts = append(parts, part)
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+func byReason(a, b refusal) int { return strings.Compare(a.reason, b.reason) }

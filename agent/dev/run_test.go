@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tidegate/tidegate/agent/load"
+	"github.com/tidegate/tidegate/policy"
 )
 
 func TestRunSaysWhatToTryAndHowItGoes(t *testing.T) {
@@ -46,7 +47,7 @@ func TestRunWithoutDevicesWaits(t *testing.T) {
 func TestLiveLinesStayAligned(t *testing.T) {
 	b := newBoard([]*Region{{Name: "eu-1"}, {Name: "eu-2"}})
 	result := func(edge, region string, status int) load.Result {
-		return load.Result{Edge: edge, Region: region, Status: status, Latency: 3 * time.Millisecond}
+		return load.Result{Edge: edge, Region: region, Status: status, Latency: 3 * time.Millisecond, Kind: &load.Kind{Class: policy.Bulk}}
 	}
 	for _, r := range []load.Result{result("eu-1", "eu-1", 200), result("eu-1", "eu-2", 200), result("eu-1", "", 503), result("eu-1", "", 500), result("eu-2", "eu-2", 200)} {
 		b.observe(r)
@@ -59,5 +60,23 @@ func TestLiveLinesStayAligned(t *testing.T) {
 	}
 	if want := "eu-1    1/s 100.0%     3 ms eu-1:100%                         | eu-2 quiet"; second != want {
 		t.Errorf("second line\n%s\nwant\n%s", second, want)
+	}
+}
+
+func TestLiveLineSaysWhoIsShedAndWhy(t *testing.T) {
+	b := newBoard([]*Region{{Name: "eu-1"}})
+	b.causes = func() map[string]map[refusal]string {
+		return map[string]map[refusal]string{"eu-1": {{"bulk", "overload"}: "eu-2"}}
+	}
+	for n, class := range []policy.Class{policy.Bulk, policy.Bulk, policy.High, policy.Normal} {
+		r := load.Result{Edge: "eu-1", Status: 503, Latency: time.Millisecond, Kind: &load.Kind{Class: class}, Reason: "overload"}
+		if n == 2 {
+			r.Reason = "queue-full"
+		}
+		b.observe(r)
+	}
+	want := "shed:4 (high queue-full 1, normal overload 1, bulk overload 2 <eu-2)"
+	if line := b.line(); !strings.HasSuffix(line, want) {
+		t.Errorf("%s\nwant at its end %s", line, want)
 	}
 }
