@@ -57,6 +57,8 @@ func TestAnswersOfTheAgentAreShownAsTables(t *testing.T) {
 		"members": {"members"}, "regions": {"regions"}, "services": {"services", "--instances"},
 		"service": {"services", "alarms"}, "policy": {"policy", "get"}, "policy-none": {"policy", "get"}, "drain": {"drain"}, "undrain": {"undrain"},
 		"explain": {"explain", "post", "/v1/devices/d1/alarms"}, "explain-none": {"explain", "GET", "/nothing"},
+		"regions-load": {"regions"}, "services-load": {"services"}, "explain-shed": {"explain", "PUT", "/logs"},
+		"region-evacuate": {"region", "evacuate", "eu-2", "--reason", "new switches", "--for", "30m"}, "region-release": {"region", "release", "eu-2"},
 	}
 	for _, file := range answers {
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
@@ -112,6 +114,35 @@ func TestExplainTellsTheAgentTheWholeMessage(t *testing.T) {
 		`"device":{"id":"d1","properties":{"tenant":"a"}},"payload":"{\"t\":1}"}`
 	if string(got.body) != want {
 		t.Errorf("body %s, want %s", got.body, want)
+	}
+}
+
+func TestRegionTellsTheAgentTheOperatorsWord(t *testing.T) {
+	server, got := answering(t, http.StatusOK, "application/json", `{"region":"eu-2"}`)
+	for want, args := range map[string][]string{
+		`{"action":"evacuate","region":"eu-2","reason":"new switches","for_seconds":1800}`: {"evacuate", "eu-2", "--reason", "new switches", "--for", "30m"},
+		`{"action":"pin","region":"eu-2"}`:                                                 {"pin", "eu-2"},
+		`{"action":"freeze","region":"eu-2"}`:                                              {"freeze", "eu-2"},
+		`{"action":"release","region":"eu-2"}`:                                             {"release", "eu-2"},
+	} {
+		*got = asked{}
+		status, _, stderr := runMain(append(append([]string{"region"}, args...), "--admin", server.URL, "--token", "t")...)
+		if status != 0 || got.method != http.MethodPost || got.path != admin.PathOverride || got.token != "Bearer t" || string(got.body) != want {
+			t.Errorf("%v: status %d %s, asked %s %s %s, want %s", args, status, stderr, got.method, got.path, got.body, want)
+		}
+	}
+	for says, args := range map[string][]string{
+		"accepts 1 arg":               {"evacuate"},
+		"say what to do":              {},
+		"use 1 s to 720h0m0s":         {"evacuate", "eu-2", "--for", "-1s"},
+		"characters: use at most 200": {"evacuate", "eu-2", "--reason", strings.Repeat("x", 201)},
+		"unknown flag: --reason":      {"release", "eu-2", "--reason", "x"},
+	} {
+		*got = asked{}
+		status, _, stderr := runMain(append([]string{"region"}, args...)...)
+		if status != 2 || !strings.Contains(stderr, says) || got.method != "" {
+			t.Errorf("%v: status %d, asked %q: %s", args, status, got.method, stderr)
+		}
 	}
 }
 

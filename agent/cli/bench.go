@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,9 @@ type benchFlags struct {
 	rate     float64
 	devices  int
 	timeout  time.Duration
+	deadline time.Duration
+	step     []string
+	retry    load.Retry
 }
 
 func newBench() *cobra.Command {
@@ -48,6 +52,10 @@ func newBench() *cobra.Command {
 	flags.Float64Var(&f.rate, "rate", 100, "requests a second, all devices together")
 	flags.DurationVar(&f.duration, "for", 10*time.Second, "how long")
 	flags.DurationVar(&f.timeout, "timeout", 10*time.Second, "of one request")
+	flags.DurationVar(&f.deadline, "deadline", 0, "Request-Timeout that every request tells; 0: none")
+	flags.StringArrayVar(&f.step, "step", nil, "more load from a time on: `AT=RATE` or AT..UNTIL=RATE, e.g. 5s..8s=300; repeatable")
+	flags.IntVar(&f.retry.Attempts, "attempts", 1, "how often a device sends in all what is answered 503 or 429")
+	flags.BoolVar(&f.retry.Hasty, "hasty", false, "devices send again after 100 ms whatever Retry-After says")
 	jsonFlag(cmd, &f.json)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := f.config()
@@ -87,12 +95,36 @@ func (f *benchFlags) config() (load.Config, error) {
 		}
 		cfg.Edges = append(cfg.Edges, load.Edge{Region: region, Addr: addr})
 	}
+	cfg.Deadline, cfg.Retry = f.deadline, f.retry
 	var err error
+	if cfg.Extra, err = f.steps(); err != nil {
+		return cfg, err
+	}
 	if cfg.Kinds, err = f.kinds(); err != nil {
 		return cfg, err
 	}
 	cfg.TLS, cfg.Identity, err = f.trust.load()
 	return cfg, err
+}
+
+func (f *benchFlags) steps() ([]load.Extra, error) {
+	var all []load.Extra
+	for _, text := range f.step {
+		window, rate, _ := strings.Cut(text, "=")
+		from, until, ends := strings.Cut(window, "..")
+		var e load.Extra
+		var errs [3]error
+		e.Rate, errs[0] = strconv.ParseFloat(rate, 64)
+		e.From, errs[1] = time.ParseDuration(from)
+		if ends {
+			e.Until, errs[2] = time.ParseDuration(until)
+		}
+		if errors.Join(errs[:]...) != nil {
+			return nil, usagef("bench: --step %q: write AT=RATE or AT..UNTIL=RATE, e.g. 5s..8s=300", text)
+		}
+		all = append(all, e)
+	}
+	return all, nil
 }
 
 func (f *benchFlags) kinds() ([]load.Kind, error) {
