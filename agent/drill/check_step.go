@@ -172,8 +172,24 @@ func (d *Drill) endOf(s *Step) time.Duration {
 	return s.At + s.For
 }
 
-// moment finds a point of the time line: a step's name, or its name and ".end".
+// moment finds a point of the time line: a step's name, its name and ".end",
+// or one of them, "+" and a duration.
 func (d *Drill) moment(name string) (at time.Duration, found bool) {
+	if at, found = d.event(name); found {
+		return at, true
+	}
+	plus := strings.LastIndexByte(name, '+')
+	if plus < 0 {
+		return 0, false
+	}
+	after, err := time.ParseDuration(name[plus+1:])
+	if at, found = d.event(name[:plus]); !found || err != nil || after < 0 || after > d.Duration {
+		return 0, false
+	}
+	return at + after, true
+}
+
+func (d *Drill) event(name string) (at time.Duration, found bool) {
 	for _, s := range d.Steps {
 		switch {
 		case name == s.Name:

@@ -104,6 +104,9 @@ func TestEveryWordOfTheLanguageIsRead(t *testing.T) {
 		t.Errorf("order %+v", o)
 	}
 	i, j := d.Invariants[0], d.Invariants[1]
+	if i.scope.from != 6*time.Second || i.scope.until != 10500*time.Millisecond {
+		t.Errorf("window from %s until %s", i.scope.from, i.scope.until)
+	}
 	if !i.AtLeast || i.scope.edge != "eu-1" || i.scope.tenant != "b" || j.AtLeast || j.by != 20 || j.region != "eu-1" {
 		t.Errorf("invariants %+v, %+v", i, j)
 	}

@@ -96,9 +96,10 @@ func (c checker) window(i *Invariant, b *invBlock) error {
 		case found:
 			*end.into = at
 		case end.name != "":
-			return c.wrong(b, end.attribute, "%s %q is neither a step nor the end of one", end.attribute, end.name)
+			return c.wrong(b, end.attribute, "%s %q is neither a step nor the end of one, nor a time after it (STEP, STEP.end, STEP+1s)", end.attribute, end.name)
 		}
 	}
+	i.scope.until = min(i.scope.until, c.Duration)
 	if i.scope.from >= i.scope.until {
 		return c.invalid(b.Place, "nothing lies between from (%s) and until (%s)", i.scope.from, i.scope.until)
 	}

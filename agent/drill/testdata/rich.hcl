@@ -68,7 +68,8 @@ drill "rich" {
     metric   = "shed"
     edge     = "eu-1"
     tenant   = "b"
-    from     = "flood"
+    from     = "flood+1s"
+    until    = "flood.end+500ms"
     at_least = 10
   }
   invariant "turns" {
