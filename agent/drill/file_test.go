@@ -123,6 +123,28 @@ func TestShippedDrillsAreGood(t *testing.T) {
 	}
 }
 
+func TestManualTellsTheWholeLanguage(t *testing.T) {
+	manual, err := os.ReadFile("../../docs/drills.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(manual), "```hcl\n")
+	example, _, _ = strings.Cut(example, "```")
+	if _, err := Parse("docs/drills.md", []byte(example)); err != nil {
+		t.Error(err)
+	}
+	for name := range metrics {
+		if !strings.Contains(string(manual), "`"+name+"`") {
+			t.Errorf("metric %s is not in the manual", name)
+		}
+	}
+	for _, file := range files(t, "../../deploy/drills/*.hcl") {
+		if name := filepath.Base(file); !strings.HasSuffix(name, ".policy.hcl") && !strings.Contains(string(manual), "`"+name+"`") {
+			t.Errorf("drill %s is not in the manual", name)
+		}
+	}
+}
+
 func TestLargeFileIsNotRead(t *testing.T) {
 	if _, err := Parse("big.hcl", make([]byte, maxFile+1)); !errors.Is(err, policy.ErrInvalid) {
 		t.Error(err)
