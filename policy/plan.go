@@ -49,6 +49,12 @@ type Failover struct {
 // Regions that are down or whose report is older come in only when there is
 // nothing else: one of their agents may be in reach again before that is known.
 //
+// Weights are the shares that Spill worked out for the service, and sum to 1
+// over the legs that are no last resorts. What may not go where it should, by
+// allowed or because the region has no such subset, stays in the own region (to
+// be shed there when it is too much), or, where that may not serve, goes to the
+// others in proportion. Without shares the first leg has weight 1.
+//
 // A request that came over the mesh is never planned, only picked for, so no
 // request can travel in a circle.
 //

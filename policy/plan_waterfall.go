@@ -14,13 +14,16 @@ type waterfall struct {
 	target  string
 	allowed []string
 	trace   *Trace
+	shares  *Shares // nil: not known
 	legs    []Leg
+	taken   []int // of each of legs its step in the trace
 	last    []Leg
+	stays   bool  // the own region spills nothing, by order
 	hopes   []Leg // only when there is nothing else: a tunnel may be up already
 }
 
 func (v *View) waterfall(t Target, f Failover, allowed []string, tr *Trace) []Leg {
-	w := &waterfall{view: v, target: t.String(), allowed: allowed, trace: tr}
+	w := &waterfall{view: v, target: t.String(), allowed: allowed, trace: tr, shares: v.Shares[t.Service]}
 	distrusted := w.local()
 	switch f.Mode {
 	case FailoverNone:
@@ -31,7 +34,7 @@ func (v *View) waterfall(t Target, f Failover, allowed []string, tr *Trace) []Le
 		w.nearest(f.BeyondGroup)
 	}
 	if distrusted {
-		w.last = append(w.last, Leg{Region: v.Region, Local: true, Reason: "last resort: its instances have left the catalog"})
+		w.last = append(w.last, Leg{Region: v.Region, Local: true, LastResort: true, Reason: "last resort: its instances have left the catalog"})
 	}
 	if len(w.legs)+len(w.last) == 0 {
 		w.last = w.hopes
@@ -39,9 +42,7 @@ func (v *View) waterfall(t Target, f Failover, allowed []string, tr *Trace) []Le
 	for _, leg := range w.last {
 		tr.Take(stageRegion, leg.Region, leg.Reason)
 	}
-	if len(w.legs) > 0 {
-		w.legs[0].Weight = 1
-	}
+	w.weigh()
 	return append(w.legs, w.last...)
 }
 
@@ -59,14 +60,13 @@ func (w *waterfall) local() (distrusted bool) {
 	case len(pool.ready) == 0:
 		w.tracef(v.Region, "its instances of %s have left the catalog (%d remembered): only when nothing else is left", w.target, len(pool.distrusted))
 		return true
+	case v.override(v.Region) == Evacuate:
+		w.resort(v.Region, "the region is to be left ("+v.Overrides[v.Region].describe()+")")
 	case v.Draining:
-		w.trace.Pass(stageRegion, v.Region, "the region drains: only when no other can serve")
-		w.last = append(w.last, Leg{Region: v.Region, Local: true, Reason: "last resort: the region drains"})
+		w.resort(v.Region, "the region drains")
 	default:
-		w.legs = append(w.legs, Leg{Region: v.Region, Local: true, Reason: "local"})
-		if w.trace != nil {
-			w.trace.Take(stageRegion, v.Region, "local, %d ready", len(pool.ready))
-		}
+		w.take(Leg{Region: v.Region, Local: true, Reason: "local"}, "local, %d ready", len(pool.ready))
+		w.stays = v.override(v.Region) == Pin
 	}
 	return false
 }
@@ -114,20 +114,45 @@ func (w *waterfall) remote(r *Region, why string) {
 		w.trace.Pass(stageRegion, r.Name, fault)
 		return
 	}
-	if doubt := r.doubt(w.view.Built); doubt != "" {
+	doubt := r.doubt(w.view.Built)
+	if doubt != "" && r.State != RegionDown && w.shareOf(r.Name) > 0 {
+		why, doubt = why+", its share stays as it was: "+doubt, ""
+	}
+	if doubt != "" {
 		w.trace.Pass(stageRegion, r.Name, doubt)
-		w.hopes = append(w.hopes, Leg{Region: r.Name, Reason: "last resort: " + doubt + ", and nothing else is left"})
+		w.hopes = append(w.hopes, Leg{Region: r.Name, LastResort: true, Reason: "last resort: " + doubt + ", and nothing else is left"})
 		return
 	}
-	if r.draining() {
-		w.trace.Pass(stageRegion, r.Name, "the region drains: only when no other can serve")
-		w.last = append(w.last, Leg{Region: r.Name, Reason: "last resort: the region drains"})
-		return
+	switch order := w.view.override(r.Name); {
+	case order == Evacuate:
+		w.resort(r.Name, "the region is to be left ("+w.view.Overrides[r.Name].describe()+")")
+	case r.draining():
+		w.resort(r.Name, "the region drains")
+	case w.stays:
+		w.resort(r.Name, "the own region keeps its demand ("+w.view.Overrides[w.view.Region].describe()+")")
+	case order == Pin && w.hasLocal():
+		w.resort(r.Name, "the region takes no spill ("+w.view.Overrides[r.Name].describe()+")")
+	default:
+		w.take(Leg{Region: r.Name, Reason: why}, "%s, %s, %d ready", why, describeRTT(r.RTT), r.Ready[w.target].Ready)
 	}
-	w.legs = append(w.legs, Leg{Region: r.Name, Reason: why})
+}
+
+func (w *waterfall) hasLocal() bool { return len(w.legs) > 0 && w.legs[0].Local }
+
+func (w *waterfall) take(leg Leg, reason string, args ...any) {
+	w.legs = append(w.legs, leg)
 	if w.trace != nil {
-		w.trace.Take(stageRegion, r.Name, "%s, %s, %d ready", why, describeRTT(r.RTT), r.Ready[w.target].Ready)
+		w.taken = append(w.taken, len(w.trace.Steps))
+		w.trace.Take(stageRegion, leg.Region, reason, args...)
 	}
+}
+
+// resort keeps a region for when no other can serve.
+func (w *waterfall) resort(region, why string) {
+	if w.trace != nil {
+		w.trace.Pass(stageRegion, region, why+": only when no other can serve")
+	}
+	w.last = append(w.last, Leg{Region: region, Local: region == w.view.Region, LastResort: true, Reason: "last resort: " + why})
 }
 
 func (w *waterfall) passAll(reason string) {

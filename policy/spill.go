@@ -1,34 +1,53 @@
 package policy
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
-// SpillConfig sets how demand is spread over regions.
-type SpillConfig struct {
-	Target float64 // share of a region's capacity that spill fills up to; default 0.8
+// Spill decides how much of each service's demand every region serves. Every
+// agent runs the same water-filling over the demand and capacity that all
+// regions report, so that they agree without asking one another:
+//
+//  1. a region keeps its own demand, unless that is more than it can serve well
+//     (above SpillConfig.Start; see hold);
+//  2. what it does not keep goes by rings of distance to regions with headroom
+//     below SpillConfig.Target of their capacity, shared in proportion where
+//     several want it (see pour);
+//  3. where that is not enough, up to the whole capacity, at home first;
+//  4. what is left stays at home to be shed there, or, where there is no home,
+//     is spread in proportion to capacity.
+//
+// The own region's shares follow the outcome damped by the age of what it rests
+// on (see damp). Spill keeps what this needs between views. Not safe for
+// concurrent use.
+type Spill struct {
+	cfg      SpillConfig
+	last     time.Time // of the Update before
+	policy   *Policy
+	names    []string       // of all regions: the own one first, then by name
+	slots    map[string]int // place in names
+	regions  []spillRegion  // by slot
+	orders   map[*Service][][]hop
+	services map[string]*spillService
+	shares   map[string]*Shares // published: replaced, never changed
+	fill     fill
+	cut      bool // no other region is heard: it is this one that is cut off
 }
 
-// DefaultSpillConfig returns the defaults.
-func DefaultSpillConfig() SpillConfig { return SpillConfig{Target: 0.8} }
-
-// Spill decides how much of each service's demand every region serves. It keeps
-// between views what damps the shares. Not safe for concurrent use.
-type Spill struct{ cfg SpillConfig }
-
-// NewSpill returns a Spill that has seen no view yet.
-func NewSpill(cfg SpillConfig) *Spill { return &Spill{cfg: cfg} }
-
-// Shares says where the demand of one service in the own region goes.
-// Immutable.
+// Shares says where the demand of one service in the own region goes, and what
+// will come from others. Immutable.
 type Shares struct {
-	Legs     []Share   // weights sum to 1; the own region is among them
-	Expected []Inbound // spill that will come here
-	Reason   string    // why the shares are not simply local, for people
+	Legs     []Share   // weights sum to 1; the own region comes first
+	Expected []Inbound // spill that will come here, by the regions' names
+	Reason   string    // why the shares are as they are, for people
 }
 
 // Share is a region's part of the own region's demand.
 type Share struct {
 	Region string
 	Weight float64 // 0 to 1
+	Target float64 // what Weight moves to
 }
 
 // Inbound is spill that another region will send here.
@@ -37,14 +56,75 @@ type Inbound struct {
 	Rates [4]float64 // req/s by class, for the region as a whole
 }
 
+// Weight returns the share of a region, 0 for one that has none.
+func (s *Shares) Weight(region string) float64 {
+	for i := range s.Legs {
+		if s.Legs[i].Region == region {
+			return s.Legs[i].Weight
+		}
+	}
+	return 0
+}
+
+// NewSpill returns a Spill that has seen no view yet.
+func NewSpill(cfg SpillConfig) *Spill {
+	return &Spill{cfg: cfg.withDefaults(), services: map[string]*spillService{}}
+}
+
 // Update sets v.Shares. The one goroutine that builds views calls it on each,
-// before the view is used.
-func (s *Spill) Update(v *View, _ time.Time) {
-	v.Shares = make(map[string]*Shares)
-	if v.Policy == nil {
-		return
+// before the view is used, at least every 250 ms. Between two reports it moves
+// nothing but ramps, so that calls in between do no harm. now must not go back.
+func (s *Spill) Update(v *View, now time.Time) {
+	step := max(0, now.Sub(s.last))
+	if s.last.IsZero() {
+		step = 0
 	}
-	for name := range v.Policy.Services() {
-		v.Shares[name] = &Shares{Legs: []Share{{Region: v.Region, Weight: 1}}, Reason: "local"}
+	s.last = now
+	all := s.follow(v)
+	all = s.observe(v, now) || all
+	changed := false
+	for name, svc := range s.services {
+		if svc.ingest(s, v, all) || all || svc.active {
+			before := svc.shares
+			svc.update(s, now, step)
+			changed = changed || svc.shares != before
+		}
+		_, published := s.shares[name]
+		changed = changed || !published
 	}
+	if changed || len(s.shares) != len(s.services) {
+		s.publish()
+	}
+	v.Shares = s.shares
+}
+
+func (s *Spill) publish() {
+	s.shares = make(map[string]*Shares, len(s.services))
+	for name, svc := range s.services {
+		s.shares[name] = svc.shares
+	}
+}
+
+// follow takes over the policy and the set of regions of the view and says
+// whether one of them is another than before.
+func (s *Spill) follow(v *View) bool {
+	renamed := s.followRegions(v)
+	if v.Policy == s.policy && !renamed {
+		return false
+	}
+	s.policy, s.orders = v.Policy, map[*Service][][]hop{}
+	wanted := map[string]*Service{}
+	if v.Policy != nil {
+		wanted = v.Policy.Services()
+	}
+	maps.DeleteFunc(s.services, func(name string, _ *spillService) bool { return wanted[name] == nil })
+	for name, service := range wanted {
+		svc := s.services[name]
+		if svc == nil {
+			svc = newSpillService(len(s.names))
+			s.services[name] = svc
+		}
+		svc.name, svc.service = name, service
+	}
+	return true
 }

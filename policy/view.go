@@ -89,5 +89,8 @@ type Leg struct {
 	Region string // View.Region for the local one
 	Local  bool
 	Weight float64 // share of the requests that go there first, 0 to 1
-	Reason string
+	// LastResort: it could still serve although it should not. Never for load:
+	// only when no leg that is none can be reached. Its weight is 0.
+	LastResort bool
+	Reason     string
 }

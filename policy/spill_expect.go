@@ -1,0 +1,108 @@
+package policy
+
+import (
+	"slices"
+	"time"
+)
+
+// mourn works out how much of the demand of dead regions is still to come. Their
+// devices turn to other regions, where they count as home demand as soon as they
+// are there; so what the living have more than at the death has come, and what
+// does not come within SpillConfig.Decay never will. An agent that hears of no
+// other region is the one cut off, and expects nothing.
+func (c *spillService) mourn(s *Spill, now time.Time) {
+	living, dead := 0.0, 0.0
+	for n := range c.loads {
+		switch status := &s.regions[n].status; {
+		case status.dead:
+			dead += c.loads[n].demand
+		case !status.expired:
+			living += c.loads[n].demand
+		}
+	}
+	for n := range c.loads {
+		l, r := &c.loads[n], &s.regions[n]
+		if !r.status.dead || r.diedAt.IsZero() {
+			l.ghost, l.mourns = 0, false
+			continue
+		}
+		if !l.mourns {
+			l.others, l.mourns = living, true
+		}
+		l.ghost = 0
+		if dead > 0 && !s.cut {
+			come := max(0, living-l.others) * l.demand / dead
+			l.ghost = max(0, l.demand*s.cfg.stillExpected(now.Sub(r.diedAt))-come)
+		}
+	}
+}
+
+func (c *SpillConfig) stillExpected(since time.Duration) float64 {
+	full := c.Decay / 5
+	if since <= full {
+		return 1
+	}
+	return max(0, float64(c.Decay-since)/float64(c.Decay-full))
+}
+
+const leastExpected = 0.01 // req/s: less is not worth a word
+
+// expected lists what other regions will send here.
+func (c *spillService) expected(s *Spill) []Inbound {
+	var all []Inbound
+	if !c.active {
+		return nil
+	}
+	for n := 1; n < len(c.loads); n++ {
+		l, flow := &c.loads[n], s.fill.flow[n*s.fill.n]
+		if flow < leastExpected || l.demand <= 0 {
+			continue
+		}
+		in := Inbound{From: s.names[n]}
+		for class, rate := range l.classes {
+			in.Rates[class] = rate * flow / l.demand
+		}
+		all = append(all, in)
+	}
+	return all
+}
+
+// publish makes the shares that views carry, unless nothing changed.
+func (c *spillService) publish(s *Spill) {
+	next := Shares{Expected: c.expected(s), Reason: c.reason(s)}
+	for n, weight := range c.weights {
+		if n == 0 || weight > 0 || c.target[n] > 0 {
+			next.Legs = append(next.Legs, Share{Region: s.names[n], Weight: weight, Target: c.target[n]})
+		}
+	}
+	if was := c.shares; was != nil && was.Reason == next.Reason &&
+		slices.Equal(was.Legs, next.Legs) && slices.Equal(was.Expected, next.Expected) {
+		return
+	}
+	c.shares = &next
+}
+
+func (c *spillService) reason(s *Spill) string {
+	home, l := &s.regions[0].status, &c.loads[0]
+	switch {
+	case home.order == Freeze:
+		return "an operator froze the shares"
+	case home.expired:
+		return "the own region's report is too old: the shares stay as they are"
+	case home.order == Evacuate:
+		return "an operator evacuates the own region"
+	case !home.home:
+		return "the own region drains"
+	case l.ready == 0:
+		return "no instance is ready here"
+	case home.order == Pin:
+		return "an operator pinned the own region's demand to it"
+	case l.hold.trend == returning:
+		return "demand returns to the own region"
+	case l.hold.spilling && c.target[0] < 1:
+		return "the own region spills what it cannot serve well"
+	case l.hold.spilling:
+		return "the own region has more than it can serve well, and no other has room"
+	}
+	return "local"
+}
