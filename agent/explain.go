@@ -50,7 +50,8 @@ func (a *Agent) explainDecision(ans *admin.ExplainAnswer, v *policy.View, m *pol
 	ans.Route, ans.Class, ans.Service, ans.Path = d.Route.Name, d.Route.Class.String(), d.Target.String(), d.Path
 	plan := v.Plan(d.Target, d.Service.Failover, d.Route.Regions, trace)
 	for _, leg := range plan.Legs {
-		ans.Plan = append(ans.Plan, admin.ExplainLeg{Region: leg.Region, Local: leg.Local, Reason: leg.Reason})
+		ans.Plan = append(ans.Plan, admin.ExplainLeg{
+			Region: leg.Region, Local: leg.Local, Reason: leg.Reason, Weight: leg.Weight, Override: overrideOf(v, leg.Region)})
 	}
 	a.explainPlace(ans, v, plan, trace)
 }
