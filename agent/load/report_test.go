@@ -83,3 +83,27 @@ func TestReportIsATable(t *testing.T) {
 		t.Errorf("printed\n%s\nwant\n%s", &out, want)
 	}
 }
+
+func TestReportTellsTenantsApart(t *testing.T) {
+	cfg := Config{Kinds: []Kind{{Class: policy.Critical}}, Tenants: []string{"a", "b"}}
+	r := newReport(cfg)
+	for _, res := range []Result{{Tenant: "a", Status: 200, Attempts: 1}, {Tenant: "b", Status: 503, Attempts: 3}, {Tenant: "b", Status: 500, Attempts: 1}} {
+		res.Kind, res.Latency = &cfg.Kinds[0], 2*time.Millisecond
+		r.add(&res)
+	}
+	r.finish()
+	b := r.Tenants["b"]["critical"]
+	if b.Sent != 2 || b.Succeeded != 0 || b.Shed != 1 || b.Failed != 1 || b.Attempts != 4 || b.P99 < 1.9 {
+		t.Errorf("tenant b: %+v", b)
+	}
+	var out strings.Builder
+	r.Print(&out)
+	want := `
+tenant     class  sent  succeeded  shed  failed  success  p50 ms  p99 ms  p99.9 ms
+     a  critical     1          1     0       0  100.00%     2.0     2.0       2.0
+     b  critical     2          0     1       1    0.00%     2.0     2.0       2.0
+`
+	if !strings.HasSuffix(out.String(), want) {
+		t.Errorf("printed\n%s\nwant at its end\n%s", &out, want)
+	}
+}
