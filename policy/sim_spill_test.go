@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -56,9 +55,8 @@ type simAgent struct {
 	heard   map[string]simReport
 	down    map[string]bool
 	home    simReport
-	weights map[string]float64
+	weights []float64 // by place in simSpill.regions
 	view    *View
-	moved   float64 // sum of all movements of weight
 }
 
 type simSpill struct {
@@ -105,7 +103,7 @@ func (s *simSpill) agent(r *simRegion) *simAgent {
 	return &simAgent{
 		region: r, spill: NewSpill(DefaultSpillConfig()), heard: map[string]simReport{}, down: map[string]bool{},
 		phase: time.Duration(s.rng.Int64N(int64(simTick))).Truncate(simStep),
-		delay: 0.8 + 0.4*s.rng.Float64(), weights: map[string]float64{},
+		delay: 0.8 + 0.4*s.rng.Float64(),
 	}
 }
 
@@ -113,9 +111,11 @@ func region(name, group string, x, capacity, demand float64) *simRegion {
 	return &simRegion{name: name, group: group, x: x, capacity: capacity, demand: demand}
 }
 
-func (s *simSpill) region(name string) *simRegion {
-	return s.regions[slices.IndexFunc(s.regions, func(r *simRegion) bool { return r.name == name })]
+func (s *simSpill) place(name string) int {
+	return slices.IndexFunc(s.regions, func(r *simRegion) bool { return r.name == name })
 }
+
+func (s *simSpill) region(name string) *simRegion { return s.regions[s.place(name)] }
 
 // run lets time pass.
 func (s *simSpill) run(d time.Duration) {
@@ -145,9 +145,9 @@ func (s *simSpill) flow() {
 	}
 	for _, r := range s.regions {
 		for _, a := range r.agents {
-			for _, name := range slices.Sorted(maps.Keys(a.weights)) {
+			for to, weight := range a.weights {
 				if r.up {
-					s.region(name).load += a.weights[name] * r.offered() / float64(len(r.agents))
+					s.regions[to].load += weight * r.offered() / float64(len(r.agents))
 				}
 			}
 		}
@@ -192,7 +192,9 @@ func (s *simSpill) reportOf(r *simRegion) simReport {
 }
 
 // byClass is the mix of the simulation: a fifth is critical.
-func byClass(rate float64) [4]float64 { return [4]float64{rate * 0.4, rate * 0.2, rate * 0.2, rate * 0.2} }
+func byClass(rate float64) [4]float64 {
+	return [4]float64{rate * 0.4, rate * 0.2, rate * 0.2, rate * 0.2}
+}
 
 func (s *simSpill) rtt(a, b *simRegion) time.Duration {
 	return time.Duration(max(1, max(a.x-b.x, b.x-a.x)) * float64(time.Millisecond))
@@ -231,13 +233,9 @@ func (s *simSpill) tick(a *simAgent) {
 	v := s.viewOf(a)
 	a.spill.Update(v, s.now)
 	d := Target{Service: "svc"}
-	before := a.weights
-	a.weights, a.view = map[string]float64{}, v
+	a.weights, a.view = make([]float64, len(s.regions)), v
 	for _, leg := range v.Plan(d, s.policy.Services()["svc"].Failover, nil, nil).Legs {
-		a.weights[leg.Region] = leg.Weight
-	}
-	for name, w := range a.weights {
-		a.moved += max(w-before[name], before[name]-w)
+		a.weights[s.place(leg.Region)] = leg.Weight
 	}
 }
 
@@ -301,7 +299,9 @@ func (s *simSpill) revive(name string) {
 func (s *simSpill) share(from, to string) float64 {
 	sum, agents := 0.0, s.region(from).agents
 	for _, a := range agents {
-		sum += a.weights[to]
+		if a.weights != nil {
+			sum += a.weights[s.place(to)]
+		}
 	}
 	return sum / float64(len(agents))
 }
