@@ -31,7 +31,7 @@ type waiting struct {
 func (s *slots) take(ctx context.Context) (began time.Time, ok bool) {
 	now := time.Now()
 	s.mu.Lock()
-	if s.busy < s.limit && len(s.queue) == 0 {
+	if s.busy < s.limit { // then nobody waits
 		s.busy++
 		s.mu.Unlock()
 		return now, true

@@ -124,6 +124,15 @@ func TestFirstShedIsTheSlowestRegionsAndForCapacityOnly(t *testing.T) {
 	}
 }
 
+func TestRefusalForWantOfARegionIsNotShedding(t *testing.T) {
+	inv := Invariant{Metric: "first_shed", Bound: 1, scope: whole()}
+	for _, reason := range otherReasons {
+		if v := inv.judge(recorded(nil, at(0, refused(reason, time.Millisecond)))); v.Pass {
+			t.Errorf("%s: %+v", reason, v)
+		}
+	}
+}
+
 func TestShareIsOfSuccesses(t *testing.T) {
 	rec := recorded(nil, append(served(3, 5), at(100, failed))...)
 	for bound, pass := range map[float64]bool{40: true, 39: false} {
@@ -160,9 +169,11 @@ func TestSwingIsTheDeviationBeyondTheNoise(t *testing.T) {
 }
 
 func TestJumpIsTheLargestStep(t *testing.T) {
-	v := movement("jump", 1, 3, 9, 8).judge(recorded(nil, served(1, 3, 9, 8)...))
-	if math.Abs(v.Value-60) > 1e-9 || v.Pass {
-		t.Errorf("%+v", v)
+	for _, counts := range [][]int{{1, 3, 9, 8}, {9, 3, 4}} {
+		v := movement("jump", counts...).judge(recorded(nil, served(counts...)...))
+		if math.Abs(v.Value-60) > 1e-9 || v.Pass {
+			t.Errorf("%v: %+v", counts, v)
+		}
 	}
 }
 
@@ -176,6 +187,7 @@ func TestReversalsCountTurnsNotNoise(t *testing.T) {
 		"down":                 {[]int{10, 8, 6, 7, 4, 2, 0}, 0},
 		"down and up again":    {[]int{10, 8, 5, 2, 0, 2, 5, 9}, 1},
 		"to and fro":           {[]int{10, 2, 9, 3, 8}, 3},
+		"a dip on the way up":  {[]int{0, 5, 3, 9, 6, 7}, 1},
 		"small waves on a way": {[]int{10, 9, 10, 8, 7, 8, 6, 4, 5, 2}, 0},
 	} {
 		if v := movement("reversals", c.counts...).judge(recorded(nil, served(c.counts...)...)); v.Value != c.want || v.Pass != (c.want == 0) {

@@ -164,8 +164,9 @@ func (r *Report) printTenants(w io.Writer) {
 	if len(r.Tenants) == 0 {
 		return
 	}
+	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "\ntenant\tclass\t"+columns)
+	fmt.Fprintln(t, "tenant\tclass\t"+columns)
 	for _, tenant := range slices.Sorted(maps.Keys(r.Tenants)) {
 		for _, name := range r.Order() {
 			fmt.Fprintf(t, "%s\t%s\t%s\n", tenant, name, r.Tenants[tenant][name].row())

@@ -99,9 +99,9 @@ func TestReportTellsTenantsApart(t *testing.T) {
 	var out strings.Builder
 	r.Print(&out)
 	want := `
-tenant     class  sent  succeeded  shed  failed  success  p50 ms  p99 ms  p99.9 ms
-     a  critical     1          1     0       0  100.00%     2.0     2.0       2.0
-     b  critical     2          0     1       1    0.00%     2.0     2.0       2.0
+  tenant     class  sent  succeeded  shed  failed  success  p50 ms  p99 ms  p99.9 ms
+       a  critical     1          1     0       0  100.00%     2.0     2.0       2.0
+       b  critical     2          0     1       1    0.00%     2.0     2.0       2.0
 `
 	if !strings.HasSuffix(out.String(), want) {
 		t.Errorf("printed\n%s\nwant at its end\n%s", &out, want)
