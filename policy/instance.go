@@ -135,9 +135,9 @@ type health struct {
 }
 
 // share is the part of its draws that an instance takes: 0 while ejected, then
-// from slowStartFloor to 1 over slowStart.
+// from slowStartFloor to 1 over InstanceTable.SlowStart.
 func (h *health) share(at int64) float32 {
-	back := h.backAt.Load()
+	back, slowStart := h.backAt.Load(), h.service.slowStart
 	if back == 0 || at >= back+int64(slowStart) {
 		return 1
 	}

@@ -63,6 +63,61 @@ func TestGoneInstancesAreForgotten(t *testing.T) {
 	}
 }
 
+func TestANewInstanceStartsSlowlyBesideOthers(t *testing.T) {
+	table := NewInstanceTable()
+	pool := func(n int, now time.Time) *Pool {
+		return NewPool(Target{Service: "s"}, table.Resolve("s", readySpecs(n), now))
+	}
+	if n := picks(pool(1, instanceTime), instanceTime, 100); len(n) != 1 {
+		t.Fatal("the only one is spared")
+	}
+	now := instanceTime.Add(time.Minute)
+	p := pool(2, now)
+	last := 0
+	for _, c := range []struct{ after, atLeast, atMost int }{{0, 200, 2000}, {5, 2000, 4000}, {10, 4500, 5500}} {
+		n := picks(p, now.Add(time.Duration(c.after)*time.Second), 10_000)[p.Instances[1]]
+		if n < c.atLeast || n > c.atMost || n <= last {
+			t.Errorf("after %d s it gets %d of 10000", c.after, n)
+		}
+		last = n
+	}
+	again := pool(2, now.Add(time.Second))
+	if again.Instances[1].health.share(again.Instances[1].health.service.since(now.Add(5*time.Second))) >= 1 {
+		t.Error("another word of the catalog ends the slow start")
+	}
+}
+
+func TestInstancesThatAreAllNewOrAloneDoNotStartSlowly(t *testing.T) {
+	table := NewInstanceTable()
+	all := table.Resolve("s", readySpecs(3), instanceTime)
+	critical := readySpecs(3)
+	for n := range critical {
+		critical[n].Status = InstanceCritical
+	}
+	table.Resolve("s", critical, instanceTime.Add(time.Minute))
+	back := table.Resolve("s", readySpecs(3), instanceTime.Add(2*time.Minute))
+	for n := range all {
+		for _, i := range []*Instance{all[n], back[n]} {
+			if got := i.health.share(i.health.service.since(instanceTime.Add(2 * time.Minute))); got != 1 {
+				t.Errorf("%s has a share of %v", i.ID, got)
+			}
+		}
+	}
+}
+
+func TestSlowStartCanBeSet(t *testing.T) {
+	for slow, want := range map[time.Duration]float32{time.Second: 1, 4 * time.Second: 0.5, -1: 1} {
+		table := NewInstanceTable()
+		table.SlowStart = slow
+		table.Resolve("s", readySpecs(1), instanceTime)
+		now := instanceTime.Add(time.Minute)
+		i := table.Resolve("s", readySpecs(2), now)[1]
+		if got := i.health.share(i.health.service.since(now.Add(2 * time.Second))); got != want {
+			t.Errorf("slow start of %v: %v after 2 s, want %v", slow, got, want)
+		}
+	}
+}
+
 func TestLatencyFollowsWhatIsMeasured(t *testing.T) {
 	i := readyPool(1).Instances[0]
 	now := instanceTime

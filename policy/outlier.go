@@ -16,8 +16,7 @@ const (
 	rateWindow   = 10 * time.Second
 	rateRequests = 20
 
-	slowStart      = 10 * time.Second
-	slowStartFloor = 0.1
+	slowStartFloor = 0.1 // of its draws, for an instance that has just begun
 )
 
 // judge counts an outcome and ejects the instance when it stands out.

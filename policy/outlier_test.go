@@ -189,7 +189,7 @@ func TestRecoveryInTheCatalogIsGradualToo(t *testing.T) {
 	if n := picks(p, now, 10_000)[p.Instances[0]]; n > 700 {
 		t.Errorf("a recovered instance gets %d of 10000 at once", n)
 	}
-	if n := picks(p, now.Add(slowStart), 10_000)[p.Instances[0]]; n < 4500 {
+	if n := picks(p, now.Add(DefaultSlowStart), 10_000)[p.Instances[0]]; n < 4500 {
 		t.Errorf("and %d after its slow start", n)
 	}
 }
