@@ -69,7 +69,11 @@ func (c *spillService) expected(s *Spill) []Inbound {
 
 // publish makes the shares that views carry, unless nothing changed.
 func (c *spillService) publish(s *Spill) {
-	next := Shares{Expected: c.expected(s), Reason: c.reason(s)}
+	reason := c.reason(s)
+	if was := c.shares; !c.active && was != nil && was.isLocal() && was.Reason == reason {
+		return
+	}
+	next := Shares{Expected: c.expected(s), Reason: reason}
 	for n, weight := range c.weights {
 		if n == 0 || weight > 0 || c.target[n] > 0 {
 			next.Legs = append(next.Legs, Share{Region: s.names[n], Weight: weight, Target: c.target[n]})
@@ -80,6 +84,10 @@ func (c *spillService) publish(s *Spill) {
 		return
 	}
 	c.shares = &next
+}
+
+func (s *Shares) isLocal() bool {
+	return len(s.Legs) == 1 && s.Legs[0].Target == 1 && len(s.Expected) == 0
 }
 
 func (c *spillService) reason(s *Spill) string {
