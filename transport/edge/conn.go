@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
 
 	"github.com/tidegate/tidegate/policy"
 )
@@ -22,11 +23,16 @@ type connection struct {
 	active   atomic.Int64  // requests under way
 	requests atomic.Uint64 // requests so far
 
-	quic *quic.Conn // set when accepted, before it is tracked
+	// Set when accepted, before it is tracked.
+	quic  *quic.Conn
+	http3 *http3.Server // of this connection alone, so that it alone can be told to go
 
-	// Only the goroutine that looks for quiet connections uses these.
+	headers headerless // HTTP/3 only
+
+	// Only the goroutine that looks after the connections uses these.
 	seenRequests uint64
 	busyAt       time.Time
+	retired      time.Time // when it was told to go, for a header that did not come
 }
 
 type connectionKey struct{}

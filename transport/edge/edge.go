@@ -23,7 +23,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/quic-go/quic-go"
-	"github.com/quic-go/quic-go/http3"
 
 	"github.com/tidegate/tidegate/policy"
 )
@@ -106,7 +105,6 @@ type Server struct {
 
 	transport *quic.Transport // nil without UDP
 	quic      *quic.Listener
-	http3     *http3.Server
 	http      *http.Server // nil without TCP
 
 	accepting       context.Context // ends when no more connections are taken
@@ -116,7 +114,8 @@ type Server struct {
 	epoch           time.Time // start of the clock that bodies are watched by
 	start, closing  sync.Once
 	closed          error
-	servingHTTP3    chan struct{} // closed when the accept loop has ended
+	servingHTTP3    chan struct{}  // closed when the accept loop has ended
+	served          sync.WaitGroup // HTTP/3 connections
 	owned           sync.WaitGroup
 	mu              sync.Mutex // guards connections
 	connections     map[*connection]struct{}
@@ -166,7 +165,7 @@ func (s *Server) Start() {
 			close(s.servingHTTP3)
 		} else {
 			s.owned.Go(s.serveHTTP3)
-			s.owned.Go(s.closeQuiet)
+			s.owned.Go(s.lookAfter)
 		}
 		if s.http != nil {
 			s.owned.Go(s.serveTCP)

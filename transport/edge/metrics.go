@@ -13,6 +13,7 @@ const (
 	reasonSourceFull    reason = "connections_source"
 	reasonHandshakeRate reason = "handshake_rate"
 	reasonQuiet         reason = "quiet"
+	reasonHeader        reason = "header"
 	reasonPath          reason = "path"
 	reasonHost          reason = "host"
 	reasonMethod        reason = "method"
@@ -70,7 +71,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 // declare makes every series exist from the start, so that rates are right.
 func (m *metrics) declare() {
 	for _, r := range []reason{
-		reasonDraining, reasonAgentFull, reasonSourceFull, reasonHandshakeRate, reasonQuiet, reasonPath, reasonHost,
+		reasonDraining, reasonAgentFull, reasonSourceFull, reasonHandshakeRate, reasonQuiet, reasonHeader, reasonPath, reasonHost,
 		reasonMethod, reasonUpgrade, reasonHeaderFields, reasonIdentity, reasonStalled,
 	} {
 		m.refused.WithLabelValues(string(r))

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
@@ -30,11 +29,6 @@ func (s *Server) listenQUIC() error {
 		return errors.Join(err, s.transport.Close())
 	}
 	s.quic = listener
-	s.http3 = &http3.Server{
-		Handler:        http.HandlerFunc(s.serveRequest),
-		MaxHeaderBytes: s.cfg.Limits.MaxHeaderBytes,
-		Logger:         s.log,
-	}
 	if udp, ok := s.cfg.Conn.LocalAddr().(*net.UDPAddr); ok {
 		s.altSvc = []string{`h3=":` + strconv.Itoa(udp.Port) + `"; ma=86400`}
 	}
@@ -49,6 +43,7 @@ func (s *Server) quicConfig() *quic.Config {
 		MaxIncomingStreams:    int64(l.StreamsPerConnection),
 		MaxIncomingUniStreams: uniStreams,
 		Allow0RTT:             false, // a replayed request would be accepted twice
+		Tracer:                s.trace,
 	}
 }
 
@@ -69,6 +64,7 @@ func (s *Server) admitQUIC(ctx context.Context, info *quic.ClientInfo) (context.
 		return nil, err
 	}
 	c := &connection{proto: protoQUIC, leave: leave}
+	c.headers.epoch, c.headers.most = s.epoch, s.cfg.Limits.StreamsPerConnection
 	context.AfterFunc(ctx, func() {
 		c.leave()
 		s.untrack(c)
@@ -77,38 +73,42 @@ func (s *Server) admitQUIC(ctx context.Context, info *quic.ClientInfo) (context.
 	return context.WithValue(ctx, connectionKey{}, c), nil
 }
 
-// acceptor hands established connections to the HTTP/3 server. When taking
-// connections ends it says so; all it returned before are served by then.
-type acceptor struct{ s *Server }
-
-func (a acceptor) Accept(context.Context) (*quic.Conn, error) {
-	conn, err := a.s.quic.Accept(a.s.accepting)
-	if err != nil {
-		return nil, err
+func (s *Server) serveHTTP3() {
+	defer close(s.servingHTTP3)
+	for {
+		conn, err := s.quic.Accept(s.accepting)
+		if err != nil {
+			if s.accepting.Err() == nil {
+				s.log.Error("HTTP/3 listener stopped", "error", err)
+			}
+			return
+		}
+		c := s.established(conn)
+		s.served.Go(func() { s.serveConnection(c) })
 	}
-	a.s.established(conn)
-	return conn, nil
 }
 
-func (a acceptor) Addr() net.Addr { return a.s.quic.Addr() }
-func (a acceptor) Close() error   { return a.s.quic.Close() }
-
-func (s *Server) established(conn *quic.Conn) {
+func (s *Server) established(conn *quic.Conn) *connection {
 	c := connectionFrom(conn.Context())
 	c.settled.Do(func() { s.metrics.handshake(protoQUIC, handshakeDone) })
 	c.quic = conn
+	c.http3 = &http3.Server{
+		Handler:        http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serveHTTP3Request(c, w, r) }),
+		MaxHeaderBytes: s.cfg.Limits.MaxHeaderBytes,
+		Logger:         s.log,
+	}
 	s.track(c)
 	if conn.Context().Err() != nil { // it ended before it was tracked
 		s.untrack(c)
 	}
+	return c
 }
 
-func (s *Server) serveHTTP3() {
-	defer close(s.servingHTTP3)
-	err := s.http3.ServeListener(acceptor{s})
-	if s.accepting.Err() == nil {
-		s.log.Error("HTTP/3 listener stopped", "error", err)
+func (s *Server) serveConnection(c *connection) {
+	if err := c.http3.ServeQUICConn(c.quic); err != nil {
+		s.log.Debug("HTTP/3 connection ended", "remote", c.quic.RemoteAddr(), "error", err)
 	}
+	closeQUIC(c.quic, http3.ErrCodeNoError, "")
 }
 
 // turnAway closes connections whose handshake was under way when taking
@@ -121,48 +121,10 @@ func (s *Server) turnAway() {
 		}
 		connectionFrom(conn.Context()).settled.Do(func() { s.metrics.handshake(protoQUIC, handshakeDone) })
 		s.metrics.refuse(reasonDraining)
-		closeQUIC(conn, "draining")
+		closeQUIC(conn, http3.ErrCodeNoError, "draining")
 	}
 }
 
-func closeQUIC(conn *quic.Conn, why string) {
-	_ = conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), why)
-}
-
-// When draining, a connection goes once it was without requests for drainQuiet,
-// by when its client has read the GOAWAY and got its answers.
-const (
-	drainQuiet = 500 * time.Millisecond
-	drainTick  = 50 * time.Millisecond
-)
-
-// closeQuiet closes connections nobody uses; see Limits.IdleTimeout.
-func (s *Server) closeQuiet() {
-	tick := time.NewTicker(max(s.cfg.Limits.IdleTimeout/4, time.Millisecond))
-	defer tick.Stop()
-	draining := s.drainingStarted
-	for {
-		select {
-		case <-s.life.Done():
-			return
-		case <-draining:
-			draining = nil
-			tick.Reset(drainTick)
-		case now := <-tick.C:
-			s.closeQuietAt(now, draining == nil)
-		}
-	}
-}
-
-func (s *Server) closeQuietAt(now time.Time, draining bool) {
-	for _, c := range s.tracked() {
-		quiet := c.quietFor(now)
-		switch {
-		case draining && quiet >= drainQuiet:
-			closeQUIC(c.quic, "draining")
-		case !draining && quiet >= s.cfg.Limits.IdleTimeout && !c.shown.Load():
-			s.metrics.refuse(reasonQuiet)
-			closeQUIC(c.quic, "no request")
-		}
-	}
+func closeQUIC(conn *quic.Conn, code http3.ErrCode, why string) {
+	_ = conn.CloseWithError(quic.ApplicationErrorCode(code), why)
 }

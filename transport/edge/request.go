@@ -4,17 +4,30 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/quic-go/quic-go"
+
 	"github.com/tidegate/tidegate/transport"
 )
 
-// serveRequest is what both servers call.
-func (s *Server) serveRequest(w http.ResponseWriter, r *http.Request) {
-	c := connectionFrom(r.Context())
-	c.begin()
-	defer c.end()
-	if c.proto == protoTCP && s.altSvc != nil {
+// serveTCPRequest is what the HTTP/2 and HTTP/1.1 server calls.
+func (s *Server) serveTCPRequest(w http.ResponseWriter, r *http.Request) {
+	if s.altSvc != nil {
 		w.Header()["Alt-Svc"] = s.altSvc
 	}
+	s.serveRequest(connectionFrom(r.Context()), w, r)
+}
+
+// serveHTTP3Request is what the HTTP/3 server of a connection calls.
+func (s *Server) serveHTTP3Request(c *connection, w http.ResponseWriter, r *http.Request) {
+	if str, ok := r.Body.(interface{ StreamID() quic.StreamID }); ok {
+		c.headers.over(str.StreamID())
+	}
+	s.serveRequest(c, w, r)
+}
+
+func (s *Server) serveRequest(c *connection, w http.ResponseWriter, r *http.Request) {
+	c.begin()
+	defer c.end()
 	if p := s.fault(r); p != nil {
 		s.refuse(w, r, p)
 		return

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"sync"
+
+	"github.com/quic-go/quic-go/http3"
 )
 
 // Shutdown drains: new connections are refused, open ones are told to go
@@ -16,9 +18,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopTaking()
 	var waits []func(context.Context) error
 	var turning sync.WaitGroup
-	if s.http3 != nil {
+	if s.quic != nil {
 		turning.Go(s.turnAway)
-		waits = append(waits, s.http3.Shutdown)
+		waits = append(waits, s.drainHTTP3)
 	}
 	if s.http != nil {
 		waits = append(waits, s.http.Shutdown)
@@ -40,7 +42,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 }
 
 // stopTaking refuses new connections and waits until every connection that was
-// taken is known to the HTTP/3 server, whose own bookkeeping relies on that.
+// taken is known and served.
 func (s *Server) stopTaking() {
 	s.gate.shut()
 	s.stopAccepting()
@@ -68,8 +70,12 @@ func (s *Server) Close() error {
 		if s.http != nil {
 			errs = append(errs, s.http.Close(), ignoreClosed(s.cfg.TCP.Close()))
 		}
-		if s.http3 != nil {
-			errs = append(errs, s.http3.Close(), s.quic.Close())
+		if s.quic != nil {
+			for _, c := range s.tracked() {
+				closeQUIC(c.quic, http3.ErrCodeNoError, "")
+			}
+			s.served.Wait()
+			errs = append(errs, s.quic.Close())
 		}
 		s.end()
 		if s.transport != nil {

@@ -20,7 +20,7 @@ func (s *Server) newHTTPServer() *http.Server {
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	return &http.Server{
-		Handler:                      http.HandlerFunc(s.serveRequest),
+		Handler:                      http.HandlerFunc(s.serveTCPRequest),
 		TLSConfig:                    s.tcpTLS(),
 		Protocols:                    &protocols,
 		ReadHeaderTimeout:            l.HeaderTimeout, // the handshake's too

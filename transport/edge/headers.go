@@ -1,0 +1,85 @@
+package edge
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+)
+
+// headerless keeps the request streams of an HTTP/3 connection whose header has
+// not arrived yet. It is told about streams by what the QUIC connection receives
+// and sends, and about requests by their handler, in either order: a handler may
+// begin before the packet that brought its request is reported.
+//
+// It is safe for concurrent use.
+type headerless struct {
+	epoch time.Time // start of the clock
+	most  int       // streams a peer may have open at once
+
+	mu      sync.Mutex // guards what follows
+	next    quic.StreamID
+	waiting []headerlessStream // in order of id, and of age
+}
+
+type headerlessStream struct {
+	id    quic.StreamID
+	since time.Duration
+}
+
+// opened notes the stream and all below it that were not seen before: opening
+// one opens those (RFC 9000 section 3.2).
+func (h *headerless) opened(id quic.StreamID) {
+	if !isRequestStream(id) {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.open(id)
+}
+
+func (h *headerless) open(id quic.StreamID) {
+	if id < h.next || (id-h.next)/4 >= quic.StreamID(2*h.most) { // such a jump has ended the connection
+		return
+	}
+	now := time.Since(h.epoch)
+	for ; h.next <= id; h.next += 4 {
+		h.waiting = append(h.waiting, headerlessStream{h.next, now})
+	}
+}
+
+// over forgets a stream: its request has begun, or it was ended by either side.
+func (h *headerless) over(id quic.StreamID) {
+	if !isRequestStream(id) {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.open(id)
+	for i := range h.waiting {
+		if h.waiting[i].id == id {
+			h.waiting = slices.Delete(h.waiting, i, i+1)
+			return
+		}
+	}
+}
+
+// oldest says since when the stream waits that has waited longest.
+func (h *headerless) oldest() (since time.Duration, waits bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.waiting) == 0 {
+		return 0, false
+	}
+	return h.waiting[0].since, true
+}
+
+func (h *headerless) any() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.waiting) > 0
+}
+
+// isRequestStream: bidirectional and opened by the client, RFC 9000 section 2.1.
+func isRequestStream(id quic.StreamID) bool { return id >= 0 && id%4 == 0 }

@@ -1,0 +1,90 @@
+package edge
+
+import (
+	"context"
+	"time"
+
+	"github.com/quic-go/quic-go/http3"
+)
+
+// When draining, a connection goes once it was without requests for drainQuiet,
+// by when its client has read the GOAWAY and got its answers.
+const (
+	drainQuiet = 500 * time.Millisecond
+	drainTick  = 50 * time.Millisecond
+)
+
+// lookAfter closes the HTTP/3 connections that nobody uses or that are misused;
+// see Limits.IdleTimeout and Limits.HeaderTimeout.
+func (s *Server) lookAfter() {
+	l := s.cfg.Limits
+	tick := time.NewTicker(max(min(l.IdleTimeout, l.HeaderTimeout)/4, time.Millisecond))
+	defer tick.Stop()
+	draining := s.drainingStarted
+	for {
+		select {
+		case <-s.life.Done():
+			return
+		case <-draining:
+			draining = nil
+			tick.Reset(drainTick)
+		case now := <-tick.C:
+			for _, c := range s.tracked() {
+				s.lookAt(c, now, draining == nil)
+			}
+		}
+	}
+}
+
+func (s *Server) lookAt(c *connection, now time.Time, draining bool) {
+	quiet := c.quietFor(now)
+	switch {
+	case draining && quiet >= drainQuiet:
+		closeQUIC(c.quic, http3.ErrCodeNoError, "draining")
+	case !draining && quiet >= s.cfg.Limits.IdleTimeout && !c.shown.Load():
+		s.metrics.refuse(reasonQuiet)
+		closeQUIC(c.quic, http3.ErrCodeNoError, "no request")
+	case !c.retired.IsZero():
+		s.endRetired(c, now)
+	default:
+		s.retireLate(c, now)
+	}
+}
+
+// retireLate tells a connection to go when one of its requests has not shown its
+// whole header in time. There is no access to that stream alone. GOAWAY lets the
+// connection's other requests finish and moves new ones to another connection.
+func (s *Server) retireLate(c *connection, now time.Time) {
+	since, waits := c.headers.oldest()
+	if !waits || now.Sub(s.epoch)-since < s.cfg.Limits.HeaderTimeout {
+		return
+	}
+	s.metrics.refuse(reasonHeader)
+	c.retired = now
+	s.owned.Go(func() { _ = c.http3.Shutdown(s.life) })
+	s.endRetired(c, now)
+}
+
+// endRetired closes a connection that was told to go when its requests are
+// answered, but waits for no longer than it would for one that stalls.
+func (s *Server) endRetired(c *connection, now time.Time) {
+	if c.active.Load() == 0 || now.Sub(c.retired) >= s.cfg.Limits.BodyIdle {
+		closeQUIC(c.quic, http3.ErrCodeExcessiveLoad, "a request header did not come in time")
+	}
+}
+
+// drainHTTP3 sends GOAWAY on every connection and waits until they are gone.
+func (s *Server) drainHTTP3(ctx context.Context) error {
+	open := s.tracked()
+	results := make(chan error, len(open))
+	for _, c := range open {
+		go func() { results <- c.http3.Shutdown(ctx) }()
+	}
+	var failed error
+	for range open {
+		if err := <-results; err != nil {
+			failed = err
+		}
+	}
+	return failed
+}
