@@ -86,3 +86,27 @@ func setPlant(s *simSpill, plant string) (goal float64) {
 	}
 	return 1 - 0.8/0.9
 }
+
+func TestSpillDoesNotSwingThoughCapacityAnswersToIt(t *testing.T) {
+	for _, age := range []time.Duration{time.Second, 3 * time.Second, 10 * time.Second} {
+		got := thrashSwing(t, 0, age)
+		t.Logf("reports %v old: %.2f points", age, got)
+		if got > 1 {
+			t.Errorf("reports %v old: use of the neighbour swings by %.2f points", age, got)
+		}
+	}
+}
+
+// thrashSwing is the standard deviation of the use of the one region that takes
+// spill, whose capacity falls as it does: the more it gets, the less it seems to
+// be able to take.
+func thrashSwing(t testing.TB, delay, age time.Duration) float64 {
+	s := newSimSpill(t, 4, simOne, 3, region("a", "g", 0, 1000, 1100), region("b", "g", 10, 1000, 400))
+	s.configure(SpillConfig{Delay: delay})
+	s.delay, s.thrash = age, 2
+	s.run(2 * time.Minute)
+	var n, sum, squares float64
+	s.sample = func(s *simSpill) { n, sum, squares = n+1, sum+s.use("b"), squares+s.use("b")*s.use("b") }
+	s.run(3 * time.Minute)
+	return 100 * math.Sqrt(max(0, squares/n-sum*sum/n/n))
+}

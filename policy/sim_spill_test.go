@@ -67,6 +67,8 @@ type simSpill struct {
 	regions   []*simRegion
 	pending   []simReport
 	overrides map[string]Override
+	cfg       SpillConfig
+	naive     bool // no shares: the nearest region that can serve takes all
 
 	delay    time.Duration // of a report, from its making to its arrival
 	interval time.Duration // between reports
@@ -74,6 +76,7 @@ type simSpill struct {
 	retries  float64       // part of what is shed that comes again within a second
 	learn    bool          // capacity is known only after congestion
 	loadBias float64       // capacity is underestimated so much while idle
+	thrash   float64       // capacity looks that much smaller for each part of it that is in use beyond 0.6
 	sample   func(s *simSpill)
 }
 
@@ -101,7 +104,7 @@ func simPolicy(t testing.TB, source string) *Policy {
 
 func (s *simSpill) agent(r *simRegion) *simAgent {
 	return &simAgent{
-		region: r, spill: NewSpill(DefaultSpillConfig()), heard: map[string]simReport{}, down: map[string]bool{},
+		region: r, spill: NewSpill(s.cfg), heard: map[string]simReport{}, down: map[string]bool{},
 		phase: time.Duration(s.rng.Int64N(int64(simTick))).Truncate(simStep),
 		delay: 0.8 + 0.4*s.rng.Float64(),
 	}
@@ -116,6 +119,16 @@ func (s *simSpill) place(name string) int {
 }
 
 func (s *simSpill) region(name string) *simRegion { return s.regions[s.place(name)] }
+
+// configure begins all agents anew under another configuration.
+func (s *simSpill) configure(cfg SpillConfig) {
+	s.cfg = cfg
+	for _, r := range s.regions {
+		for _, a := range r.agents {
+			a.spill = NewSpill(cfg)
+		}
+	}
+}
 
 // run lets time pass.
 func (s *simSpill) run(d time.Duration) {
@@ -180,6 +193,7 @@ func (s *simSpill) reportOf(r *simRegion) simReport {
 	}
 	r.shown = r.offered() * (1 + s.noise*s.rng.NormFloat64())
 	r.estim = r.capacity * (1 - s.loadBias*(1-min(1, r.load/r.capacity))) * (1 + s.noise/2*s.rng.NormFloat64())
+	r.estim -= s.thrash * max(0, r.load-0.6*r.capacity)
 	if s.learn && !r.seen {
 		r.estim = 0
 	}
@@ -231,7 +245,9 @@ func (s *simSpill) hear(a *simAgent, rep simReport) {
 
 func (s *simSpill) tick(a *simAgent) {
 	v := s.viewOf(a)
-	a.spill.Update(v, s.now)
+	if !s.naive {
+		a.spill.Update(v, s.now)
+	}
 	d := Target{Service: "svc"}
 	a.weights, a.view = make([]float64, len(s.regions)), v
 	for _, leg := range v.Plan(d, s.policy.Services()["svc"].Failover, nil, nil).Legs {

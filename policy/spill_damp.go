@@ -5,7 +5,12 @@ import (
 	"time"
 )
 
-const settled = 1e-4 // a share this near to its target is there
+const (
+	settled     = 1e-4 // a share this near to its target is there
+	reversal    = 0.01 // a target on the other side of a share than before, by so much, is one
+	maxCaution  = 32
+	cautionFade = 2 * time.Minute
+)
 
 // aim makes the own region's targets out of the flow.
 func (c *spillService) aim(s *Spill) {
@@ -57,6 +62,7 @@ func (c *spillService) damp(s *Spill, now time.Time) {
 	}
 	c.leave(s)
 	if c.concerned(s) {
+		c.beware(now)
 		gain := c.gain(s, now)
 		c.stepped = now
 		far := 0.0
@@ -106,6 +112,29 @@ func (c *spillService) concerned(s *Spill) bool {
 	return false
 }
 
+// beware doubles the age that is reckoned with whenever the targets turn round:
+// what a region reports may answer to what it is sent, and reports may be older
+// than anybody can know, and then a gain for young ones swings. Without
+// reversals caution fades.
+func (c *spillService) beware(now time.Time) {
+	far, turn := 0.0, 0.0
+	for n, was := range c.lean {
+		lean := c.target[n] - c.weights[n]
+		far, turn = max(far, math.Abs(lean)), turn+lean*was
+	}
+	fade := math.Exp(-float64(now.Sub(c.stepped)) / float64(cautionFade))
+	c.caution = 1 + (max(1, c.caution)-1)*fade
+	if far < reversal {
+		return
+	}
+	if turn < 0 {
+		c.caution = min(maxCaution, 2*c.caution)
+	}
+	for n := range c.lean {
+		c.lean[n] = c.target[n] - c.weights[n]
+	}
+}
+
 // gain is how far the weights go towards their targets: γ = d^d/(d+1)^(d+1) for
 // each interval between reports, where d is the age of what moves them ÷ the
 // interval. It is the gain at which an integrator that sees itself d steps late
@@ -116,7 +145,7 @@ func (c *spillService) gain(s *Spill, now time.Time) float64 {
 	var age, interval, moved float64
 	for n := range c.weights {
 		far, r := math.Abs(c.target[n]-c.weights[n]), &s.regions[n]
-		age += far * float64(s.cfg.Delay+r.rtt/2)
+		age += far * (c.caution*float64(s.cfg.Delay) + float64(r.rtt/2))
 		interval += far * float64(r.interval)
 		moved += far
 	}

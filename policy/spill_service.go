@@ -11,6 +11,8 @@ type spillService struct {
 	target  []float64   // what they move to
 	started bool
 	stepped time.Time // when weights last moved to target
+	lean    []float64 // to where the weights last had a way to go
+	caution float64   // how many times older reports are taken to be; see beware
 	active  bool      // it has something to move, or moves with time
 	shares  *Shares
 }
@@ -20,7 +22,7 @@ type spillService struct {
 const nominal = 1e-3 // req/s
 
 func newSpillService(n int) *spillService {
-	c := &spillService{loads: make([]spillLoad, n), weights: make([]float64, n), target: make([]float64, n)}
+	c := &spillService{loads: make([]spillLoad, n), weights: make([]float64, n), target: make([]float64, n), lean: make([]float64, n)}
 	for i := range c.loads {
 		c.loads[i].hold.share = 1
 	}
@@ -36,7 +38,7 @@ func (c *spillService) move(from []int) {
 			next.loads[n], next.weights[n] = c.loads[was], c.weights[was]
 		}
 	}
-	c.loads, c.weights, c.target = next.loads, next.weights, next.target
+	c.loads, c.weights, c.target, c.lean = next.loads, next.weights, next.target, next.lean
 }
 
 // ingest reads what is new of each region, all of them when all is set, and says
