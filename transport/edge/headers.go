@@ -24,8 +24,9 @@ type headerless struct {
 }
 
 type headerlessStream struct {
-	id    quic.StreamID
-	since time.Duration
+	id       quic.StreamID
+	since    time.Duration
+	unwanted bool // the peer wants no answer
 }
 
 // opened notes the stream and all below it that were not seen before: opening
@@ -45,12 +46,32 @@ func (h *headerless) open(id quic.StreamID) {
 	}
 	now := time.Since(h.epoch)
 	for ; h.next <= id; h.next += 4 {
-		h.waiting = append(h.waiting, headerlessStream{h.next, now})
+		h.waiting = append(h.waiting, headerlessStream{id: h.next, since: now})
 	}
 }
 
-// over forgets a stream: its request has begun, or it was ended by either side.
-func (h *headerless) over(id quic.StreamID) {
+// unwanted notes that the peer asks for no answer. QUIC then ends the answer by
+// itself, though the header is still waited for.
+func (h *headerless) unwanted(id quic.StreamID) {
+	h.change(id, func(i int) { h.waiting[i].unwanted = true })
+}
+
+// answered notes that this side has ended its answer.
+func (h *headerless) answered(id quic.StreamID) {
+	h.change(id, func(i int) {
+		if !h.waiting[i].unwanted {
+			h.forget(i)
+		}
+	})
+}
+
+// over notes that nothing waits for the header any more: it has come, or
+// either side has ended the request.
+func (h *headerless) over(id quic.StreamID) { h.change(id, h.forget) }
+
+func (h *headerless) forget(i int) { h.waiting = slices.Delete(h.waiting, i, i+1) }
+
+func (h *headerless) change(id quic.StreamID, do func(i int)) {
 	if !isRequestStream(id) {
 		return
 	}
@@ -59,7 +80,7 @@ func (h *headerless) over(id quic.StreamID) {
 	h.open(id)
 	for i := range h.waiting {
 		if h.waiting[i].id == id {
-			h.waiting = slices.Delete(h.waiting, i, i+1)
+			do(i)
 			return
 		}
 	}

@@ -117,6 +117,17 @@ func TestStreamsOpenedByAHigherOneAreTimedToo(t *testing.T) {
 	}
 }
 
+// The peer's STOP_SENDING makes QUIC end the answer, not the waiting.
+func TestHeaderOfAnUnwantedAnswerIsTimedToo(t *testing.T) {
+	b := newHeaderBench(t, hello)
+	conn, _ := b.known(t, "meter-1")
+	openHalf(t, conn, 1)[0].CancelRead(quic.StreamErrorCode(http3.ErrCodeRequestCanceled))
+	ends(t, conn)
+	if got := b.refused(reasonHeader); got != 1 {
+		t.Fatalf("%v refusals counted, want 1", got)
+	}
+}
+
 func TestRequestsBesideAHalfSentHeaderFinish(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	b := newHeaderBench(t, func(w http.ResponseWriter, r *http.Request) {
@@ -223,8 +234,11 @@ func TestHeaderlessStreamsAreKnownInWhateverOrder(t *testing.T) {
 	wait(0, 12)
 	h.opened(1 << 60) // beyond what QUIC lets a peer open
 	wait(0, 12)
+	h.unwanted(0)
+	h.answered(0)
+	wait(0, 12)
+	h.answered(12)
 	h.over(0)
-	h.over(12)
 	if _, waits := h.oldest(); waits || h.any() {
 		t.Fatal("still waiting")
 	}

@@ -46,13 +46,15 @@ type Limits struct {
 	RetryAbove float64
 	// IdleTimeout closes a connection nothing was heard of: no packet on QUIC,
 	// no request on TCP. A QUIC connection that has shown no device is closed
-	// after so long without a request even when it sends keep-alives, so that
-	// it cannot hoard half-sent requests: HTTP/3 has no HeaderTimeout. Default 60 s: the 30 s after which
-	// common NATs forget a UDP flow, twice.
+	// after so long without a request even when it sends keep-alives. Default
+	// 60 s: the 30 s after which common NATs forget a UDP flow, twice.
 	IdleTimeout time.Duration
-	// HeaderTimeout bounds the handshake and, on HTTP/1.1, the arrival of a
-	// request's header, the first one counted from the connection's start.
-	// Default 10 s.
+	// HeaderTimeout bounds the handshake and the arrival of a request's header:
+	// on HTTP/1.1 the first one counted from the connection's start, on HTTP/3
+	// from the opening of the stream, looked at every quarter of this time. An
+	// HTTP/3 connection with a late header gets GOAWAY and is closed
+	// (H3_EXCESSIVE_LOAD) when its other requests are answered, at the latest
+	// after BodyIdle. Default 10 s.
 	HeaderTimeout time.Duration
 	// BodyIdle bounds how long a request body may not arrive, or a response not
 	// be taken, while the handler waits for it. Default 30 s.

@@ -44,7 +44,7 @@ func (t streamTrace) received(frames []qlog.Frame) {
 		case *qlog.ResetStreamFrame:
 			t.headers.over(f.StreamID)
 		case *qlog.StopSendingFrame:
-			t.headers.opened(f.StreamID)
+			t.headers.unwanted(f.StreamID)
 		case *qlog.MaxStreamDataFrame:
 			t.headers.opened(f.StreamID)
 		case *qlog.StreamDataBlockedFrame:
@@ -61,12 +61,14 @@ func (t streamTrace) sent(frames []qlog.Frame) {
 	}
 	for i := range frames {
 		switch f := frames[i].Frame.(type) {
+		case *qlog.StopSendingFrame:
+			t.headers.over(f.StreamID)
 		case *qlog.StreamFrame:
 			if f.Fin {
-				t.headers.over(f.StreamID)
+				t.headers.answered(f.StreamID)
 			}
 		case *qlog.ResetStreamFrame:
-			t.headers.over(f.StreamID)
+			t.headers.answered(f.StreamID)
 		}
 	}
 }
