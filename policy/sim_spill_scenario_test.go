@@ -101,6 +101,16 @@ func TestSpillOfACutOffRegionExpectsNothing(t *testing.T) {
 	near(t, "home", s.share("a", "a"), 1, 0)
 }
 
+func TestSpillExpectsTheDemandOfTheLastOneToDie(t *testing.T) {
+	s := threeRegions(t)
+	s.run(30 * time.Second)
+	s.kill("b")
+	s.run(time.Minute)
+	s.kill("c")
+	s.run(300 * time.Millisecond)
+	near(t, "a is the only one left", expectedAt(s.region("a")), 750, 5)
+}
+
 func TestSpillKeepsItsWeightsWhenReportsExpire(t *testing.T) {
 	s := threeRegions(t)
 	s.region("a").demand, s.region("b").demand = 1000, 500

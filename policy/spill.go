@@ -32,7 +32,7 @@ type Spill struct {
 	services map[string]*spillService
 	shares   map[string]*Shares // published: replaced, never changed
 	fill     fill
-	cut      bool // no other region is heard: it is this one that is cut off
+	cut      bool // all others were lost together: it is this one that is cut off
 }
 
 // Shares says where the demand of one service in the own region goes, and what

@@ -8,8 +8,8 @@ import (
 // mourn works out how much of the demand of dead regions is still to come. Their
 // devices turn to other regions, where they count as home demand as soon as they
 // are there; so what the living have more than at the death has come, and what
-// does not come within SpillConfig.Decay never will. An agent that hears of no
-// other region is the one cut off, and expects nothing.
+// does not come within SpillConfig.Decay never will. Who loses several regions
+// together and has no other left is cut off itself, and expects nothing.
 func (c *spillService) mourn(s *Spill, now time.Time) {
 	living, dead := 0.0, 0.0
 	for n := range c.loads {

@@ -78,18 +78,18 @@ func (s *Spill) knows(v *View) bool {
 // concerns every service.
 func (s *Spill) observe(v *View, now time.Time) bool {
 	changed := s.regions[0].observeHome(v, now)
-	heard, others := 0, 0
+	heard, lost := 0, 0
 	for n := 1; n < len(s.regions); n++ {
 		r := &s.regions[n]
 		changed = r.observe(v.Regions[r.name], v.override(r.name), now) || changed
-		if !r.reported.IsZero() {
-			others++
-			if !r.status.dead && !r.status.expired {
-				heard++
-			}
+		switch {
+		case !r.status.dead && !r.reported.IsZero():
+			heard++
+		case !r.diedAt.IsZero() && now.Sub(r.diedAt) < s.cfg.Decay:
+			lost++
 		}
 	}
-	cut := others >= 2 && heard == 0
+	cut := lost >= 2 && heard == 0
 	if s.measure(v) {
 		clear(s.orders)
 		changed = true
