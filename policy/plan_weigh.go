@@ -66,12 +66,28 @@ func (w *waterfall) tell() {
 		if leg.Local {
 			text += " (" + w.shares.Reason + ")"
 		}
-		text += w.view.loadOf(leg.Region, w.target).describe()
+		load := w.view.loadOf(leg.Region, w.target)
+		text += load.describe()
+		if leg.Weight == 0 {
+			text += "; " + w.whyNothing(load)
+		}
 		if kind := w.view.override(leg.Region); kind != 0 {
 			text += "; " + w.view.Overrides[leg.Region].describe()
 		}
 		w.trace.Steps[step].Reason += text
 	}
+}
+
+// whyNothing says why a leg that could serve is only for what fails elsewhere.
+func (w *waterfall) whyNothing(load Load) string {
+	target := DefaultSpillConfig().Target
+	switch {
+	case w.hasLocal() && w.legs[0].Weight == 1:
+		return "nothing spills"
+	case load.Capacity > 0 && load.total() >= target*sane(load.Capacity):
+		return fmt.Sprintf("it has no room below %.0f%% of its capacity", 100*target)
+	}
+	return "nearer ones have room, or it has just come back"
 }
 
 func (v *View) loadOf(region, target string) Load {

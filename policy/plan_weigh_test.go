@@ -79,6 +79,7 @@ func TestPlanSaysWhatWeightsComeFrom(t *testing.T) {
 	v.Overrides["r2"] = Override{Region: "r2", Kind: Freeze, By: "ann", Reason: "watching"}
 	v.Overrides["r3"] = Override{Region: "r3", Kind: Evacuate, By: "bob", Reason: "power"}
 	v.Regions["r4"].Ready["alarms"] = Load{Ready: 1, Demand: byClass(5)}
+	v.Regions["r5"].Ready["alarms"] = Load{Ready: 1, Capacity: 400, Demand: byClass(380)}
 	tr := &Trace{}
 	v.Plan(planTarget, Failover{}, nil, tr)
 	for region, want := range map[string]string{
@@ -86,7 +87,8 @@ func TestPlanSaysWhatWeightsComeFrom(t *testing.T) {
 		"r1": "share 30.0%; its own demand 400/s is 40% of its capacity of 1000/s",
 		"r2": "; freeze by ann: watching",
 		"r3": "the region is to be left (evacuate by bob: power): only when no other can serve",
-		"r4": "capacity not known, its own demand 5/s",
+		"r4": "capacity not known, its own demand 5/s; nearer ones have room",
+		"r5": "share 0.0%; its own demand 380/s is 95% of its capacity of 400/s; it has no room below 80% of its capacity",
 	} {
 		if !slices.ContainsFunc(tr.Steps, func(s Step) bool { return s.Subject == region && strings.Contains(s.Reason, want) }) {
 			t.Errorf("%s: nothing says %q: %+v", region, want, tr.Steps)
