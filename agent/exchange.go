@@ -170,15 +170,12 @@ func (x *exchange) respond(fixed *policy.Respond) {
 // statusClientClosed stands in logs and metrics for a device that left.
 const statusClientClosed = 499
 
-// unavailableRetry is the base after which a refused device may come back.
-const unavailableRetry = time.Second
-
 // refuse answers in the agent's own name.
 func (x *exchange) refuse(status int, reason, detail string) {
 	x.status, x.reason = status, reason
 	p := problem{Status: status, Reason: reason, Detail: detail, Class: x.className()}
 	if status == http.StatusServiceUnavailable {
-		p.RetryAfterMS = retryAfter(unavailableRetry)
+		p.RetryAfterMS = retryAfter(0)
 	}
 	writeProblem(x.w, p)
 }

@@ -9,18 +9,17 @@ import (
 )
 
 // problem is the machine-readable reason of a refusal (RFC 9457), the body of
-// every answer that the agent itself makes up.
+// every answer that the agent itself makes up. Its title is that of the status.
 type problem struct {
-	Type         string `json:"type"`
-	Title        string `json:"title"`
-	Status       int    `json:"status"`
-	Detail       string `json:"detail,omitempty"`
-	Class        string `json:"class,omitempty"`
-	Reason       string `json:"reason"`
-	RetryAfterMS int64  `json:"retry_after_ms,omitempty"`
+	Status       int
+	Detail       string // may be empty
+	Class        string // may be empty
+	Reason       string
+	RetryAfterMS int64 // 0: not said
 }
 
-// Reasons of refusals, as answers, metrics and access logs name them.
+// Reasons of refusals, as answers, metrics and access logs name them. Those of
+// what is shed are policy.ShedReason's.
 const (
 	reasonNoRoute    = "no-route"
 	reasonNoRegion   = "no-region"
@@ -34,30 +33,68 @@ const (
 	reasonCanceled   = "canceled"
 )
 
+// writeProblem answers. It spends little, because refusing has to be cheap.
 func writeProblem(w http.ResponseWriter, p problem) {
-	if p.Type == "" {
-		p.Type = "about:blank"
-	}
-	if p.Title == "" {
-		p.Title = http.StatusText(p.Status)
-	}
-	body, err := json.Marshal(p)
-	if err != nil {
-		w.WriteHeader(http.StatusInternalServerError)
-		return
-	}
+	body := p.appendJSON(make([]byte, 0, 256))
+	values := []string{"application/problem+json", strconv.Itoa(len(body)), ""}
 	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h["Content-Type"], h["Content-Length"] = values[0:1:1], values[1:2:2]
 	if p.RetryAfterMS > 0 {
-		h.Set("Retry-After", strconv.FormatInt((p.RetryAfterMS+999)/1000, 10))
+		values[2] = strconv.FormatInt((p.RetryAfterMS+999)/1000, 10)
+		h["Retry-After"] = values[2:3:3]
 	}
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(body)
 }
 
-// retryAfter spreads returning clients over base to twice base, so that they
-// do not come back together.
-func retryAfter(base time.Duration) int64 {
+func (p *problem) appendJSON(b []byte) []byte {
+	b = append(b, `{"type":"about:blank"`...)
+	b = appendMember(b, "title", http.StatusText(p.Status))
+	b = append(b, `,"status":`...)
+	b = strconv.AppendInt(b, int64(p.Status), 10)
+	b = appendMember(b, "detail", p.Detail)
+	b = appendMember(b, "class", p.Class)
+	b = appendMember(b, "reason", p.Reason)
+	if p.RetryAfterMS > 0 {
+		b = append(b, `,"retry_after_ms":`...)
+		b = strconv.AppendInt(b, p.RetryAfterMS, 10)
+	}
+	return append(b, '}')
+}
+
+// appendMember leaves out what is empty.
+func appendMember(b []byte, name, value string) []byte {
+	if value == "" {
+		return b
+	}
+	b = append(b, `,"`...)
+	b = append(b, name...)
+	b = append(b, `":`...)
+	if plainJSON(value) {
+		b = append(b, '"')
+		b = append(b, value...)
+		return append(b, '"')
+	}
+	quoted, _ := json.Marshal(value) // a string always marshals
+	return append(b, quoted...)
+}
+
+func plainJSON(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// unavailableRetry is the base after which a refused device may come back.
+const unavailableRetry = time.Second
+
+// retryAfter grows from the base to five times that with the share of requests
+// being rejected (0 to 1), and spreads returning clients over once to twice
+// that, so that they do not come back together. In milliseconds.
+func retryAfter(rejected float64) int64 {
+	base := time.Duration(float64(unavailableRetry) * (1 + 4*min(max(rejected, 0), 1)))
 	return (base + rand.N(base)).Milliseconds()
 }
