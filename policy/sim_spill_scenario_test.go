@@ -37,80 +37,6 @@ func TestSpillLeavesADeadRegionAtOnce(t *testing.T) {
 	near(t, "to the one left when they have not come", s.share("a", "c"), 0.2, 0.02)
 }
 
-func TestSpillExpectsTheDemandOfTheDead(t *testing.T) {
-	s := threeRegions(t)
-	s.run(30 * time.Second)
-	s.kill("c")
-	s.run(300 * time.Millisecond)
-	for _, a := range s.region("b").agents {
-		total := 0.0
-		for _, in := range a.view.Shares["svc"].Expected {
-			if in.From != "c" {
-				t.Errorf("spill expected from %s", in.From)
-			}
-			for c, rate := range in.Rates {
-				near(t, "class mix", rate, byClass(375)[c], 40)
-				total += rate
-			}
-		}
-		near(t, "half of what the dead one had", total, 375, 40)
-	}
-	s.run(10 * time.Second)
-	for _, a := range s.region("b").agents {
-		if got := a.view.Shares["svc"].Expected; len(got) != 0 {
-			t.Errorf("still expected when nothing came: %+v", got)
-		}
-	}
-}
-
-func TestSpillExpectsNoMoreWhatHasCome(t *testing.T) {
-	s := threeRegions(t)
-	s.run(30 * time.Second)
-	s.kill("c")
-	s.region("a").demand, s.region("b").demand = 1125, 1125
-	s.run(2 * time.Second)
-	for _, a := range s.region("b").agents {
-		for _, in := range a.view.Shares["svc"].Expected {
-			if in.From == "c" && in.Rates[0] > 10 {
-				t.Errorf("counted twice: %+v", in)
-			}
-		}
-	}
-}
-
-func TestSpillOfACutOffRegionExpectsNothing(t *testing.T) {
-	s := threeRegions(t)
-	s.run(30 * time.Second)
-	s.region("a").cut = true
-	for _, a := range s.region("a").agents {
-		a.down["b"], a.down["c"] = true, true
-	}
-	for _, name := range []string{"b", "c"} {
-		for _, a := range s.region(name).agents {
-			a.down["a"] = true
-		}
-	}
-	for range 80 {
-		s.run(simTick)
-		for _, a := range s.region("a").agents {
-			if got := a.view.Shares["svc"].Expected; len(got) > 0 {
-				t.Fatalf("at %v: expects %+v", s.since(), got)
-			}
-		}
-	}
-	near(t, "home", s.share("a", "a"), 1, 0)
-}
-
-func TestSpillExpectsTheDemandOfTheLastOneToDie(t *testing.T) {
-	s := threeRegions(t)
-	s.run(30 * time.Second)
-	s.kill("b")
-	s.run(time.Minute)
-	s.kill("c")
-	s.run(300 * time.Millisecond)
-	near(t, "a is the only one left", expectedAt(s.region("a")), 750, 5)
-}
-
 func TestSpillKeepsItsWeightsWhenReportsExpire(t *testing.T) {
 	s := threeRegions(t)
 	s.region("a").demand, s.region("b").demand = 1000, 500
@@ -226,73 +152,6 @@ func TestSpillOfADeadHomeIsSpreadByCapacityBeyondTheWhole(t *testing.T) {
 	near(t, "by capacity", out("c")/out("b"), 3, 0.4)
 }
 
-func TestSpillStaysInItsGroup(t *testing.T) {
-	for _, c := range []struct {
-		policy string
-		beyond float64
-	}{{simOne, 0}, {"service \"svc\" {\n  beyond_group = true\n}", 0.2}} {
-		s := newSimSpill(t, 8, c.policy, 2, region("a", "eu", 0, 1000, 1500), region("b", "eu", 10, 1000, 500), region("x", "us", 5, 4000, 100))
-		s.run(120 * time.Second)
-		near(t, "to the near one of another group", s.share("a", "x"), c.beyond*(1.5-0.8-0.3)/1.5/0.2, 0.01)
-		if c.beyond == 0 {
-			near(t, "the rest is shed at home", s.use("a"), 1, 0.01)
-		}
-	}
-}
-
-func TestSpillGoesOnlyWhereTheServiceSays(t *testing.T) {
-	s := newSimSpill(t, 9, "service \"svc\" {\n  failover = [\"c\", \"b\"]\n}", 2,
-		region("a", "g", 0, 1000, 1100), region("b", "h", 5, 1000, 100), region("c", "i", 90, 1000, 700), region("d", "g", 1, 1000, 1))
-	s.run(120 * time.Second)
-	near(t, "the first listed, as far as it has room", s.share("a", "c"), 100.0/1100, 0.01)
-	near(t, "the second", s.share("a", "b"), 200.0/1100, 0.01)
-	near(t, "not listed", s.share("a", "d"), 0, 0)
-	s = newSimSpill(t, 9, "service \"svc\" {\n  failover = \"none\"\n}", 2, region("a", "g", 0, 1000, 1500), region("b", "g", 5, 1000, 1))
-	s.run(60 * time.Second)
-	near(t, "no failover", s.share("a", "a"), 1, 0)
-}
-
-func TestSpillObeysOperators(t *testing.T) {
-	s := threeRegions(t)
-	s.region("a").demand, s.region("b").demand, s.region("c").demand = 900, 300, 300
-	s.run(60 * time.Second)
-	frozen := s.share("a", "b")
-	s.overrides = map[string]Override{"a": {Region: "a", Kind: Freeze}}
-	s.region("a").demand = 600
-	s.run(60 * time.Second)
-	near(t, "frozen", s.share("a", "b"), frozen, 0.001)
-	s.kill("b")
-	s.run(300 * time.Millisecond)
-	near(t, "frozen, but dead", s.share("a", "b"), 0, 0)
-
-	s.overrides = map[string]Override{"a": {Region: "a", Kind: Pin}}
-	s.region("a").demand = 1500
-	s.run(60 * time.Second)
-	near(t, "pinned", s.share("a", "a"), 1, 0)
-
-	s.overrides = map[string]Override{"a": {Region: "a", Kind: Evacuate, Reason: "works"}}
-	s.run(300 * time.Millisecond)
-	near(t, "evacuated, its own demand", s.share("a", "a"), 0, 0)
-	near(t, "evacuated, to the one left", s.share("a", "c"), 1, 0)
-	if got := s.region("c").agents[0].view.Shares["svc"].Expected; len(got) != 1 || got[0].From != "a" {
-		t.Errorf("c expects %+v", got)
-	}
-}
-
-func TestSpillGivesNothingToThePinnedAndTheEvacuated(t *testing.T) {
-	s := newSimSpill(t, 11, simOne, 2, region("a", "g", 0, 1000, 1000), region("b", "g", 1, 1000, 100), region("c", "g", 2, 1000, 100), region("d", "g", 90, 1000, 100))
-	s.overrides = map[string]Override{"b": {Region: "b", Kind: Pin}, "c": {Region: "c", Kind: Evacuate}}
-	s.run(60 * time.Second)
-	near(t, "to the pinned", s.share("a", "b"), 0, 0)
-	near(t, "to the evacuated", s.share("a", "c"), 0, 0)
-	near(t, "to the other", s.share("a", "d"), 0.2, 0.01)
-	s.region("a").unready = true
-	s.run(30 * time.Second)
-	if s.share("a", "b") == 0 {
-		t.Error("a pinned region does not help one that cannot serve at all")
-	}
-}
-
 func TestSpillToUnknownCapacityGrowsByWhatItServes(t *testing.T) {
 	s := newSimSpill(t, 12, simOne, 2, region("a", "g", 0, 1000, 1000), region("b", "g", 10, 100000, 50))
 	s.learn = true
@@ -309,19 +168,6 @@ func TestSpillToUnknownCapacityGrowsByWhatItServes(t *testing.T) {
 	}
 	near(t, "in the end", was, 0.2, 0.02)
 	near(t, "a region of unknown capacity keeps its demand", s.share("b", "b"), 1, 0)
-}
-
-func TestSpillDrains(t *testing.T) {
-	s := threeRegions(t)
-	s.region("a").demand, s.region("b").demand, s.region("c").demand = 400, 300, 300
-	s.run(30 * time.Second)
-	s.region("a").draining = true
-	s.run(2 * time.Second)
-	near(t, "its own demand", s.share("a", "a"), 0, 0)
-	near(t, "to the near one", s.share("a", "b"), 1, 0.001)
-	if got := s.region("b").agents[0].view.Shares["svc"].Expected; len(got) != 1 || got[0].From != "a" {
-		t.Errorf("b expects %+v", got)
-	}
 }
 
 func TestSpillDoesNotSwingWhenTheShedComeAgain(t *testing.T) {

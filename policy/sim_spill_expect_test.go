@@ -1,0 +1,80 @@
+package policy
+
+import (
+	"testing"
+	"time"
+)
+
+func TestSpillExpectsTheDemandOfTheDead(t *testing.T) {
+	s := threeRegions(t)
+	s.run(30 * time.Second)
+	s.kill("c")
+	s.run(300 * time.Millisecond)
+	for _, a := range s.region("b").agents {
+		total := 0.0
+		for _, in := range a.view.Shares["svc"].Expected {
+			if in.From != "c" {
+				t.Errorf("spill expected from %s", in.From)
+			}
+			for c, rate := range in.Rates {
+				near(t, "class mix", rate, byClass(375)[c], 40)
+				total += rate
+			}
+		}
+		near(t, "half of what the dead one had", total, 375, 40)
+	}
+	s.run(10 * time.Second)
+	for _, a := range s.region("b").agents {
+		if got := a.view.Shares["svc"].Expected; len(got) != 0 {
+			t.Errorf("still expected when nothing came: %+v", got)
+		}
+	}
+}
+
+func TestSpillExpectsNoMoreWhatHasCome(t *testing.T) {
+	s := threeRegions(t)
+	s.run(30 * time.Second)
+	s.kill("c")
+	s.region("a").demand, s.region("b").demand = 1125, 1125
+	s.run(2 * time.Second)
+	for _, a := range s.region("b").agents {
+		for _, in := range a.view.Shares["svc"].Expected {
+			if in.From == "c" && in.Rates[0] > 10 {
+				t.Errorf("counted twice: %+v", in)
+			}
+		}
+	}
+}
+
+func TestSpillOfACutOffRegionExpectsNothing(t *testing.T) {
+	s := threeRegions(t)
+	s.run(30 * time.Second)
+	s.region("a").cut = true
+	for _, a := range s.region("a").agents {
+		a.down["b"], a.down["c"] = true, true
+	}
+	for _, name := range []string{"b", "c"} {
+		for _, a := range s.region(name).agents {
+			a.down["a"] = true
+		}
+	}
+	for range 80 {
+		s.run(simTick)
+		for _, a := range s.region("a").agents {
+			if got := a.view.Shares["svc"].Expected; len(got) > 0 {
+				t.Fatalf("at %v: expects %+v", s.since(), got)
+			}
+		}
+	}
+	near(t, "home", s.share("a", "a"), 1, 0)
+}
+
+func TestSpillExpectsTheDemandOfTheLastOneToDie(t *testing.T) {
+	s := threeRegions(t)
+	s.run(30 * time.Second)
+	s.kill("b")
+	s.run(time.Minute)
+	s.kill("c")
+	s.run(300 * time.Millisecond)
+	near(t, "a is the only one left", expectedAt(s.region("a")), 750, 5)
+}
