@@ -19,6 +19,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -102,6 +103,7 @@ type Server struct {
 	metrics *metrics
 	gate    *gate
 	altSvc  []string
+	dated   atomic.Pointer[second]
 
 	transport *quic.Transport // nil without UDP
 	quic      *quic.Listener

@@ -30,6 +30,8 @@ type exchange struct {
 	handed *http.Request // the handler's, often the same
 	s      *Server
 
+	reply reply
+
 	reading, writing atomic.Int64 // since when it waits, on the server's clock; 0: it does not
 	stalled, ended   atomic.Bool  // ended: the body was read whole
 	watched          atomic.Bool
@@ -41,6 +43,7 @@ type exchange struct {
 
 func newExchange(s *Server, w http.ResponseWriter, arrive, handed *http.Request) *exchange {
 	x := &exchange{ResponseWriter: w, s: s, arrive: arrive, handed: handed}
+	x.reply.kept = arrive.ProtoMajor == 3
 	if arrive.Body != nil && arrive.Body != http.NoBody {
 		x.body = arrive.Body
 		handed.Body = (*requestBody)(x)
@@ -51,7 +54,17 @@ func newExchange(s *Server, w http.ResponseWriter, arrive, handed *http.Request)
 // Unwrap is for http.ResponseController.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
+// WriteHeader is the writer's, with the date that net/http's would have set.
+func (x *exchange) WriteHeader(status int) {
+	x.head(status)
+	x.ResponseWriter.WriteHeader(status)
+}
+
 func (x *exchange) Write(b []byte) (int, error) {
+	x.head(http.StatusOK)
+	if x.reply.stays(len(b)) {
+		return x.ResponseWriter.Write(b)
+	}
 	x.watch(&x.writing)
 	n, err := x.ResponseWriter.Write(b)
 	return n, x.done(&x.writing, err)
@@ -59,6 +72,8 @@ func (x *exchange) Write(b []byte) (int, error) {
 
 // FlushError sends what was written so far.
 func (x *exchange) FlushError() error {
+	x.head(http.StatusOK)
+	x.reply.leave()
 	x.watch(&x.writing)
 	err := http.NewResponseController(x.ResponseWriter).Flush()
 	return x.done(&x.writing, err)
@@ -141,22 +156,34 @@ func (x *exchange) patience(since *atomic.Int64, end func()) time.Duration {
 }
 
 // finish ends the watch. What the server still has to do gets BodyIdle too: on
-// HTTP/3 to write a small response, on HTTP/1.1 to skip the rest of a body;
-// there the server sets its own deadline for the next request.
+// HTTP/3 to write what it has kept of the answer, on HTTP/1.1 to skip the rest of
+// a body; there the server sets its own deadline for the next request.
 func (x *exchange) finish() {
+	if !x.watched.CompareAndSwap(false, true) {
+		x.stopWatch()
+	}
+	switch {
+	case x.stalled.Load():
+	case x.arrive.ProtoMajor == 3:
+		if !x.reply.fits(x.Header()) {
+			x.boundWriting()
+		}
+	case x.arrive.ProtoMajor == 1 && x.body != nil && !x.ended.Load():
+		x.s.boundSkipping(x.ResponseWriter)
+	}
+}
+
+func (x *exchange) stopWatch() {
 	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.over = true
 	if x.timer != nil {
 		x.timer.Stop()
 	}
-	x.mu.Unlock()
-	switch {
-	case x.stalled.Load():
-	case x.arrive.ProtoMajor == 3:
-		_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(time.Now().Add(x.s.cfg.Limits.BodyIdle))
-	case x.arrive.ProtoMajor == 1 && x.body != nil && !x.ended.Load():
-		x.s.boundSkipping(x.ResponseWriter)
-	}
+}
+
+func (x *exchange) boundWriting() {
+	_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(time.Now().Add(x.s.cfg.Limits.BodyIdle))
 }
 
 // boundSkipping limits how long net/http reads the rest of an HTTP/1.1 body.

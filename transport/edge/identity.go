@@ -26,22 +26,26 @@ func DeviceFrom(ctx context.Context) (policy.Device, bool) {
 // identify returns the request with its device in the context, where the
 // connection does not carry it already.
 func (s *Server) identify(c *connection, r *http.Request) (*http.Request, error) {
-	if c.device.Load() != nil {
+	if c.device.Load() != nil || s.cfg.Identify == nil && len(r.TLS.PeerCertificates) == 0 {
 		return r, nil
 	}
-	certified := len(r.TLS.PeerCertificates) > 0
-	if s.cfg.Identify == nil && !certified {
-		return r, nil
-	}
+	return s.identifyAnew(c, r)
+}
+
+// identifyAnew has a large frame, which most requests need not have room for.
+//
+//go:noinline
+func (s *Server) identifyAnew(c *connection, r *http.Request) (*http.Request, error) {
 	device, err := s.identifyBy()(*r.TLS, r)
 	if err != nil {
+		s.log.Debug("device refused", "remote", r.RemoteAddr, "error", err)
 		return nil, err
 	}
 	if device.ID == "" {
 		return r, nil
 	}
 	c.shown.Store(true)
-	if certified {
+	if len(r.TLS.PeerCertificates) > 0 {
 		c.device.Store(&device)
 		return r, nil
 	}

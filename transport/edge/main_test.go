@@ -122,12 +122,17 @@ func (b *bench) client3(t testing.TB, certs ...tls.Certificate) *http.Client {
 
 func (b *bench) dialQUIC(t testing.TB, conf *tls.Config) (*quic.Conn, error) {
 	t.Helper()
+	return b.dial(t, conf, &quic.Config{KeepAlivePeriod: 20 * time.Millisecond})
+}
+
+func (b *bench) dial(t testing.TB, conf *tls.Config, qc *quic.Config) (*quic.Conn, error) {
+	t.Helper()
 	socket := must[*net.UDPConn](t)(net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}))
 	dialer := &quic.Transport{Conn: socket}
 	t.Cleanup(func() { dialer.Close(); socket.Close() })
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	conn, err := dialer.Dial(ctx, b.udp, conf, &quic.Config{KeepAlivePeriod: 20 * time.Millisecond})
+	conn, err := dialer.Dial(ctx, b.udp, conf, qc)
 	if err == nil {
 		t.Cleanup(func() { conn.CloseWithError(0, "") })
 	}

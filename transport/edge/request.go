@@ -36,7 +36,6 @@ func (s *Server) serveRequest(c *connection, w http.ResponseWriter, r *http.Requ
 	r.URL.Scheme, r.URL.Host, r.URL.User = "", "", nil // absolute form, RFC 9112 section 3.2.2
 	identified, err := s.identify(c, r)
 	if err != nil {
-		s.log.Debug("device refused", "remote", r.RemoteAddr, "error", err)
 		s.refuse(w, r, unidentified(r))
 		return
 	}
@@ -90,6 +89,7 @@ func unidentified(r *http.Request) *problem {
 	return &problem{reason: reasonIdentity, Status: http.StatusUnauthorized, Detail: "the device is not known"}
 }
 
+//go:noinline
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
 	s.metrics.refuse(p.reason)
 	if r.ProtoMajor == 1 {
