@@ -64,24 +64,20 @@ func (c *spillService) headroom(s *Spill, now time.Time, level float64) {
 }
 
 func (c *spillService) headOf(s *Spill, n int, now time.Time, level float64) float64 {
-	l, got := &c.loads[n], 0.0
-	if level == 1 {
-		got = c.inflow(s, n)
+	l, room := &c.loads[n], 0.0
+	if l.capacity > 0 {
+		room = level*l.capacity*l.returned(now, s.cfg.Ramp) - l.demand
+	} else {
+		room = l.given + c.allowance(s, n)
 	}
-	var head float64
-	switch {
-	case l.capacity > 0:
-		head = level*l.capacity*l.returned(now, s.cfg.Ramp) - l.demand - got
-	default:
-		head = l.given + c.allowance(s, n) - got
+	got, trust := c.inflow(s, n), 1.0
+	if n > 0 {
+		trust = s.cfg.trust(now.Sub(s.regions[n].reported))
 	}
-	head = max(0, head)
-	if n == 0 {
-		return head
-	}
+	trusted := max(0, room)*trust - got
 	// What goes there already needs no new report to go on.
-	trusted := head * s.cfg.trust(now.Sub(s.regions[n].reported))
-	return max(trusted, min(head, c.weights[n]*c.demand(s, 0)-s.fill.flow[n]))
+	held := c.weights[n]*c.demand(s, 0) - s.fill.flow[n]
+	return max(0, trusted, min(room-got, held))
 }
 
 // allowance is what a region of unknown capacity may be given beyond what it

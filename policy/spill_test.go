@@ -174,3 +174,57 @@ func TestPublishedSharesNeverChange(t *testing.T) {
 		}
 	}
 }
+
+// pairView is a region at use times its capacity of 1000 req/s beside one other.
+func pairView(t *testing.T, now time.Time, use float64, age time.Duration, other Load) *View {
+	return &View{
+		Region: "a", Group: "g", Built: now, Policy: simPolicy(t, simOne), Local: map[string]*Pool{"svc": simPool},
+		Home: map[string]Load{"svc": {Ready: 1, Capacity: 1000, Demand: byClass(1000 * use)}}, HomeReported: now,
+		Regions: map[string]*Region{"b": {
+			Name: "b", Group: "g", State: RegionAlive, RTT: time.Millisecond, Reported: now.Add(-age),
+			Ready: map[string]Load{"svc": other}, Agents: []Agent{{Name: "x"}},
+		}},
+	}
+}
+
+func targetOf(v *View, region string) float64 {
+	for _, leg := range v.Shares["svc"].Legs {
+		if leg.Region == region {
+			return leg.Target
+		}
+	}
+	return 0
+}
+
+func TestOldReportsVouchForLess(t *testing.T) {
+	other := Load{Ready: 1, Capacity: 1000, Demand: byClass(700)} // has room for the 100 that a gives away
+	for age, want := range map[time.Duration]float64{time.Second: 100, 8500 * time.Millisecond: 50, 14 * time.Second: 100.0 / 13, 20 * time.Second: 0} {
+		s := NewSpill(SpillConfig{})
+		v := pairView(t, planTime, 0.9, age, other)
+		s.Update(v, planTime)
+		near(t, age.String(), targetOf(v, "b")*900, want, 0.5)
+	}
+}
+
+func TestUnknownCapacityIsGivenAsMuchAgainAsItServes(t *testing.T) {
+	now, s := planTime, NewSpill(SpillConfig{})
+	idle := Load{Ready: 3}
+	busy := Load{Ready: 3, Demand: byClass(80)}
+	v := pairView(t, now, 1.5, 0, busy)
+	s.Update(v, now)
+	near(t, "at first as much as its own demand", targetOf(v, "b")*1500, 80, 1e-6)
+	for range 100 { // until the shares have come near
+		now = now.Add(10 * time.Millisecond)
+		v = pairView(t, now, 1.5, 0, busy)
+		v.Regions["b"].Reported = planTime
+		s.Update(v, now)
+	}
+	near(t, "no more before its next report", targetOf(v, "b")*1500, 80, 1e-6)
+	now = now.Add(10 * time.Millisecond)
+	v = pairView(t, now, 1.5, 0, busy)
+	s.Update(v, now)
+	near(t, "then what it got and as much as it serves with it", targetOf(v, "b")*1500, 80+160, 1)
+	v = pairView(t, now, 1.5, 0, idle)
+	NewSpill(SpillConfig{}).Update(v, now)
+	near(t, "an idle one a little for each instance", targetOf(v, "b")*1500, 30, 1e-6)
+}
