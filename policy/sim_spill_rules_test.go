@@ -42,7 +42,9 @@ func TestSpillObeysOperators(t *testing.T) {
 	near(t, "frozen", s.share("a", "b"), frozen, 0.001)
 	s.kill("b")
 	s.run(300 * time.Millisecond)
-	near(t, "frozen, but dead", s.share("a", "b"), 0, 0)
+	for _, a := range s.region("a").agents {
+		near(t, "frozen, but dead", a.view.Shares["svc"].Weight("b"), 0, 0)
+	}
 
 	s.overrides = map[string]Override{"a": {Region: "a", Kind: Pin}}
 	s.region("a").demand = 1500

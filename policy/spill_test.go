@@ -228,3 +228,24 @@ func TestUnknownCapacityIsGivenAsMuchAgainAsItServes(t *testing.T) {
 	NewSpill(SpillConfig{}).Update(v, now)
 	near(t, "an idle one a little for each instance", targetOf(v, "b")*1500, 30, 1e-6)
 }
+
+func TestReportsOfSeveralRegionsWithinAnIntervalAreOneStep(t *testing.T) {
+	other := Load{Ready: 1, Capacity: 1000, Demand: byClass(100)}
+	after := func(looks int) float64 {
+		s, now := NewSpill(SpillConfig{}), planTime
+		var v *View
+		for range 20 { // 500 ms apart, and nothing to do
+			now = now.Add(500 * time.Millisecond)
+			s.Update(pairView(t, now, 0.5, 0, other), now)
+		}
+		for range 4 * looks {
+			now = now.Add(500 * time.Millisecond / time.Duration(looks))
+			v = pairView(t, now, 1, 0, other)
+			v.HomeReported = now.Truncate(500 * time.Millisecond)
+			s.regions[1].interval = 500 * time.Millisecond
+			s.Update(v, now)
+		}
+		return v.Shares["svc"].Weight("b")
+	}
+	near(t, "four intervals in sixteen steps", after(4), after(1), 0.02) // the first counts in full
+}
