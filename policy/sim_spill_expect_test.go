@@ -78,3 +78,17 @@ func TestSpillExpectsTheDemandOfTheLastOneToDie(t *testing.T) {
 	s.run(300 * time.Millisecond)
 	near(t, "a is the only one left", expectedAt(s.region("a")), 750, 5)
 }
+
+// expectedAt is the spill that the first agent of a region expects.
+func expectedAt(r *simRegion) float64 { return expectedFrom(r, "") }
+
+func expectedFrom(r *simRegion, from string) (sum float64) {
+	for _, in := range r.agents[0].view.Shares["svc"].Expected {
+		for _, rate := range in.Rates {
+			if from == "" || from == in.From {
+				sum += rate
+			}
+		}
+	}
+	return sum
+}

@@ -152,15 +152,6 @@ func plotLost(t *testing.T) *plot {
 	return p
 }
 
-func expectedAt(r *simRegion) (sum float64) {
-	for _, in := range r.agents[0].view.Shares["svc"].Expected {
-		for _, rate := range in.Rates {
-			sum += rate
-		}
-	}
-	return sum
-}
-
 func plotBrownOut(t *testing.T) *plot {
 	p := &plot{title: "Home loses 5 % of its capacity each second from 5 to 20 s, and has it back at 50 s (req/s)", unit: "", top: 1000, length: 90 * time.Second}
 	s := threeRegions(t)

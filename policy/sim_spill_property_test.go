@@ -65,7 +65,23 @@ func TestSpillNeverHerdsAndComesToRest(t *testing.T) {
 			s.checkNoHerd(rt, 1)
 		}
 		s.checkRest(rt)
+		s.checkAgreement(rt)
 	})
+}
+
+// checkAgreement: what a region expects of another is what that one sends.
+func (s *simSpill) checkAgreement(t *rapid.T) {
+	for _, to := range s.regions {
+		for _, from := range s.regions {
+			if !to.up || !from.up || to == from {
+				continue
+			}
+			sent := from.demand * s.share(from.name, to.name)
+			if got := expectedFrom(to, from.name); got > sent+0.02*to.capacity || got < sent-0.02*to.capacity {
+				t.Fatalf("%s expects %.1f of %s, which sends %.1f: %v", to.name, got, from.name, sent, s)
+			}
+		}
+	}
 }
 
 func (s *simSpill) drawFault(t *rapid.T) {
