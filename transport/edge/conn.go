@@ -22,6 +22,7 @@ type connection struct {
 
 	active   atomic.Int64  // requests under way
 	requests atomic.Uint64 // requests so far
+	skipBy   atomic.Int64  // when the rest of an HTTP/1.1 body must have come, on the server's clock; 0: no rest
 
 	// Set when accepted, before it is tracked.
 	quic  *quic.Conn
@@ -45,6 +46,9 @@ func connectionFrom(ctx context.Context) *connection {
 func (c *connection) begin() {
 	c.active.Add(1)
 	c.requests.Add(1)
+	if c.proto == protoTCP {
+		c.skipBy.Store(0)
+	}
 }
 
 func (c *connection) end() { c.active.Add(-1) }

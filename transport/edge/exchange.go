@@ -45,10 +45,21 @@ func newExchange(s *Server, w http.ResponseWriter, arrive, handed *http.Request)
 	x := &exchange{ResponseWriter: w, s: s, arrive: arrive, handed: handed}
 	x.reply.kept = arrive.ProtoMajor == 3
 	if arrive.Body != nil && arrive.Body != http.NoBody {
+		x.keepArrived()
 		x.body = arrive.Body
-		handed.Body = (*requestBody)(x)
+		x.handed.Body = (*requestBody)(x)
 	}
 	return x
+}
+
+// keepArrived lets the HTTP/1.1 server keep its request as it is: it asks that
+// one's body whether the rest was skipped. A rest that was not would be taken for
+// the next request.
+func (x *exchange) keepArrived() {
+	if x.arrive.ProtoMajor == 1 && x.handed == x.arrive {
+		shallow := *x.arrive
+		x.handed = &shallow
+	}
 }
 
 // Unwrap is for http.ResponseController.
@@ -169,7 +180,7 @@ func (x *exchange) finish() {
 			x.boundWriting()
 		}
 	case x.arrive.ProtoMajor == 1 && x.body != nil && !x.ended.Load():
-		x.s.boundSkipping(x.ResponseWriter)
+		x.s.boundSkipping(connectionFrom(x.arrive.Context()), x.ResponseWriter)
 	}
 }
 
@@ -187,6 +198,9 @@ func (x *exchange) boundWriting() {
 }
 
 // boundSkipping limits how long net/http reads the rest of an HTTP/1.1 body.
-func (s *Server) boundSkipping(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.Limits.BodyIdle))
+// Where that fails the connection must end: net/http does not always see to it.
+func (s *Server) boundSkipping(c *connection, w http.ResponseWriter) {
+	by := time.Now().Add(s.cfg.Limits.BodyIdle)
+	c.skipBy.Store(int64(by.Sub(s.epoch)))
+	_ = http.NewResponseController(w).SetReadDeadline(by)
 }

@@ -1,17 +1,22 @@
 package edge
 
 import (
+	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"runtime/pprof"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 )
+
+const overload = `{"title":"Service Unavailable","status":503}`
 
 func overloaded(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
@@ -21,12 +26,14 @@ func overloaded(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Retry-After", "2")
 	w.WriteHeader(http.StatusServiceUnavailable)
-	_, _ = io.WriteString(w, `{"title":"Service Unavailable","status":503}`)
+	_, _ = io.WriteString(w, overload)
 }
 
 func wantOverloaded(t *testing.T, rsp *http.Response) {
 	t.Helper()
-	expectProblem(t, rsp, readAll(t, rsp), http.StatusServiceUnavailable)
+	if body := readAll(t, rsp); rsp.StatusCode != http.StatusServiceUnavailable || body != overload {
+		t.Fatalf("status %d, body %q", rsp.StatusCode, body)
+	}
 	if rsp.Header.Get("Retry-After") != "2" {
 		t.Errorf("Retry-After %q", rsp.Header.Get("Retry-After"))
 	}
@@ -85,12 +92,51 @@ func TestRefusalOfAnEndlessBodyEndsTheSending(t *testing.T) {
 	})
 }
 
-// net/http reads no more than 256 KiB to save a connection.
-func TestRefusalOfALargeBodyEndsAnHTTP1Connection(t *testing.T) {
+// net/http reads no more than 256 KiB to save a connection, and nothing that the
+// client waits to be asked for.
+func TestRefusalOfABodyThatIsNotWorthSkippingEndsAnHTTP1Connection(t *testing.T) {
 	b := newBench(t, overloaded, nil)
-	rsp, _ := b.rawAnswer(t, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\nx")
-	if rsp.StatusCode != http.StatusServiceUnavailable || !rsp.Close {
-		t.Fatalf("status %d, close %v", rsp.StatusCode, rsp.Close)
+	for _, framing := range []string{"Content-Length: 1000000000", "Content-Length: 200\r\nExpect: 100-continue"} {
+		rsp, body := b.rawAnswer(t, "POST / HTTP/1.1\r\nHost: h\r\n"+framing+"\r\n\r\n")
+		if rsp.StatusCode != http.StatusServiceUnavailable || !rsp.Close || body != overload {
+			t.Fatalf("%s: status %d, close %v, body %q", framing, rsp.StatusCode, rsp.Close, body)
+		}
+	}
+}
+
+// What is left of a body is never taken for a request.
+func TestRestOfABodyIsNoRequest(t *testing.T) {
+	var smuggled atomic.Int64
+	b := newBench(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/smuggled" {
+			smuggled.Add(1)
+		}
+		if r.URL.Path == "/early" {
+			_ = http.NewResponseController(w).EnableFullDuplex()
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		w.(http.Flusher).Flush()
+	}, limited(func(l *Limits) { l.BodyIdle = 100 * time.Millisecond }))
+	forged := "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
+	body := strings.Repeat(forged, 8<<10)
+	for _, path := range []string{"/", "/early"} {
+		conn := b.raw(t)
+		go func() {
+			_, _ = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n", path, len(body))
+			_, _ = io.WriteString(conn, body)
+		}()
+		_, _ = io.Copy(io.Discard, conn)
+
+		late := b.raw(t)
+		_, _ = fmt.Fprintf(late, "POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n", path, len(forged))
+		_, _ = http.ReadResponse(bufio.NewReader(late), nil)
+		eventually(t, "the connection has ended", func() bool {
+			_, err := io.WriteString(late, forged)
+			return err != nil
+		})
+	}
+	if smuggled.Load() != 0 {
+		t.Fatalf("%d requests were read from a body", smuggled.Load())
 	}
 }
 
@@ -109,7 +155,7 @@ func TestAnswersWithoutCreditDoNotPileUp(t *testing.T) {
 			check(t, str.SendRequestHeader(must[*http.Request](t)(http.NewRequest("GET", url(path), nil))))
 		}
 	}
-	eventually(t, "the requests have come", func() bool { return b.tracked()[0].requests.Load() == 40 })
+	eventually(t, "the requests have come", func() bool { list := b.tracked(); return len(list) == 1 && list[0].requests.Load() == 40 })
 	eventually(t, "no request is being answered", func() bool {
 		var stacks bytes.Buffer
 		check(t, pprof.Lookup("goroutine").WriteTo(&stacks, 2))

@@ -40,8 +40,8 @@ func (a *reply) fits(h http.Header) bool {
 	return size <= smallAnswer
 }
 
-// head completes a header on HTTP/3, whose server would format the date anew for
-// every answer, on a stack that often has to grow for it.
+// head sets the date on HTTP/3, whose server would format it anew for every
+// answer, on a stack that often has to grow for it.
 func (x *exchange) head(status int) {
 	switch {
 	case x.arrive.ProtoMajor != 3 || x.reply.head:

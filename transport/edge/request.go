@@ -41,7 +41,7 @@ func (s *Server) serveRequest(c *connection, w http.ResponseWriter, r *http.Requ
 	}
 	x := newExchange(s, w, r, identified)
 	defer x.finish()
-	s.cfg.Handler.ServeHTTP(x, identified)
+	s.cfg.Handler.ServeHTTP(x, x.handed)
 }
 
 // fault says what makes a request unfit to be looked at further.
@@ -93,7 +93,7 @@ func unidentified(r *http.Request) *problem {
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
 	s.metrics.refuse(p.reason)
 	if r.ProtoMajor == 1 {
-		s.boundSkipping(w)
+		s.boundSkipping(connectionFrom(r.Context()), w)
 	}
 	p.Title = http.StatusText(p.Status)
 	body, err := json.Marshal(p)

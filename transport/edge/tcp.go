@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 )
@@ -59,7 +60,7 @@ func (a *tcpAcceptor) Accept() (net.Conn, error) {
 		}
 		leave, err := a.s.gate.enter(conn.RemoteAddr(), protoTCP)
 		if err == nil {
-			return &tcpConn{Conn: conn, known: &connection{proto: protoTCP, leave: leave}, idle: a.s.cfg.Limits.BodyIdle}, nil
+			return &tcpConn{Conn: conn, known: &connection{proto: protoTCP, leave: leave}, idle: a.s.cfg.Limits.BodyIdle, epoch: a.s.epoch}, nil
 		}
 		reset(conn)
 	}
@@ -78,9 +79,25 @@ type tcpConn struct {
 	net.Conn
 	known *connection
 	idle  time.Duration
+	epoch time.Time
 
 	mu  sync.Mutex
 	set time.Time // what SetWriteDeadline asked for
+}
+
+// Read ends the connection when the rest of a body has not come in time: what
+// comes later must not be taken for a request.
+func (c *tcpConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.restIsLate() {
+		_ = c.Conn.Close()
+	}
+	return n, err
+}
+
+func (c *tcpConn) restIsLate() bool {
+	by := c.known.skipBy.Load()
+	return by != 0 && int64(time.Since(c.epoch)) >= by
 }
 
 func (c *tcpConn) Write(b []byte) (int, error) {
