@@ -92,3 +92,18 @@ func expectedFrom(r *simRegion, from string) (sum float64) {
 	}
 	return sum
 }
+
+func TestSpillExpectsNothingOfARegionThatIsBack(t *testing.T) {
+	s := threeRegions(t)
+	s.region("a").demand, s.region("b").demand, s.region("c").demand = 300, 400, 300
+	s.run(30 * time.Second)
+	s.kill("b")
+	s.run(20 * time.Second)
+	s.revive("b")
+	for range 40 {
+		s.run(simTick)
+		if got := expectedFrom(s.region("a"), "b"); got > 0 {
+			t.Fatalf("%v after its return: expects %.1f/s of b, which serves itself", s.since(), got)
+		}
+	}
+}

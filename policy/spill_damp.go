@@ -87,7 +87,7 @@ func (c *spillService) leave(s *Spill) {
 		missing -= c.weights[n]
 		lack += max(0, c.target[n]-c.weights[n])
 	}
-	if missing <= 0 || lack <= 0 {
+	if missing <= crumb || lack <= 0 {
 		return
 	}
 	for n := range c.weights {

@@ -25,6 +25,8 @@ type spillLoad struct {
 	mourns bool      // others is set
 }
 
+const leastCapacity = 1e-3 // req/s: less says nothing
+
 // read takes over a report and says whether it differs.
 func (l *spillLoad) read(from Load, ready int) bool {
 	classes, demand := [4]float64{}, 0.0
@@ -33,6 +35,9 @@ func (l *spillLoad) read(from Load, ready int) bool {
 		demand += classes[c]
 	}
 	capacity := sane(from.Capacity)
+	if capacity < leastCapacity {
+		capacity = 0
+	}
 	ready = max(0, ready)
 	if l.capacity == capacity && l.classes == classes && l.ready == ready {
 		return false

@@ -188,3 +188,31 @@ func sameWeights(a, b *Shares) bool {
 	}
 	return true
 }
+
+func TestAbsurdReportsLeaveNoTrace(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := spillWorld{now: planTime}
+		w.view.Policy = simPolicyOf(t, simOne)
+		s := NewSpill(SpillConfig{})
+		for range rapid.IntRange(1, 5).Draw(t, "changes") {
+			w.change(t)
+			w.now = w.now.Add(500 * time.Millisecond)
+			s.Update(w.see(), w.now)
+		}
+		calm := Load{Ready: 1, Capacity: 1000, Demand: byClass(400)}
+		w.view.Home, w.view.Overrides, w.view.Draining = map[string]Load{"svc": calm}, nil, false
+		w.view.Local = map[string]*Pool{"svc": simPool}
+		for _, r := range w.view.Regions {
+			r.Ready = map[string]Load{"svc": calm}
+		}
+		var v *View
+		for range 200 {
+			w.now = w.now.Add(500 * time.Millisecond)
+			v = w.fresh()
+			s.Update(v, w.now)
+		}
+		if got := v.Shares["svc"].Weight("r0"); got != 1 {
+			t.Fatalf("100 s later home keeps %v: %+v", got, v.Shares["svc"])
+		}
+	})
+}
