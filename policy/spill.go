@@ -35,37 +35,6 @@ type Spill struct {
 	cut      bool // all others were lost together: it is this one that is cut off
 }
 
-// Shares says where the demand of one service in the own region goes, and what
-// will come from others. Immutable.
-type Shares struct {
-	Legs     []Share   // weights sum to 1; the own region comes first
-	Expected []Inbound // spill that will come here, by the regions' names
-	Reason   string    // why the shares are as they are, for people
-}
-
-// Share is a region's part of the own region's demand.
-type Share struct {
-	Region string
-	Weight float64 // 0 to 1
-	Target float64 // what Weight moves to
-}
-
-// Inbound is spill that another region will send here.
-type Inbound struct {
-	From  string
-	Rates [4]float64 // req/s by class, for the region as a whole
-}
-
-// Weight returns the share of a region, 0 for one that has none.
-func (s *Shares) Weight(region string) float64 {
-	for i := range s.Legs {
-		if s.Legs[i].Region == region {
-			return s.Legs[i].Weight
-		}
-	}
-	return 0
-}
-
 // NewSpill returns a Spill that has seen no view yet.
 func NewSpill(cfg SpillConfig) *Spill {
 	return &Spill{cfg: cfg.withDefaults(), services: map[string]*spillService{}}

@@ -1,9 +1,6 @@
 package policy
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // mourn works out how much of the demand of dead regions is still to come. Their
 // devices turn to other regions, where they count as home demand as soon as they
@@ -65,52 +62,4 @@ func (c *spillService) expected(s *Spill) []Inbound {
 		all = append(all, in)
 	}
 	return all
-}
-
-// publish makes the shares that views carry, unless nothing changed.
-func (c *spillService) publish(s *Spill) {
-	reason := c.reason(s)
-	if was := c.shares; !c.active && was != nil && was.isLocal() && was.Reason == reason {
-		return
-	}
-	next := Shares{Expected: c.expected(s), Reason: reason}
-	for n, weight := range c.weights {
-		if n == 0 || weight > 0 || c.target[n] > 0 {
-			next.Legs = append(next.Legs, Share{Region: s.names[n], Weight: weight, Target: c.target[n]})
-		}
-	}
-	if was := c.shares; was != nil && was.Reason == next.Reason &&
-		slices.Equal(was.Legs, next.Legs) && slices.Equal(was.Expected, next.Expected) {
-		return
-	}
-	c.shares = &next
-}
-
-func (s *Shares) isLocal() bool {
-	return len(s.Legs) == 1 && s.Legs[0].Target == 1 && len(s.Expected) == 0
-}
-
-func (c *spillService) reason(s *Spill) string {
-	home, l := &s.regions[0].status, &c.loads[0]
-	switch {
-	case home.order == Freeze:
-		return "an operator froze the shares"
-	case home.expired:
-		return "the own region's report is too old: the shares stay as they are"
-	case home.order == Evacuate:
-		return "an operator evacuates the own region"
-	case !home.home:
-		return "the own region drains"
-	case l.ready == 0:
-		return "no instance is ready here"
-	case home.order == Pin:
-		return "an operator pinned the own region's demand to it"
-	case l.hold.trend == returning:
-		return "demand returns to the own region"
-	case l.hold.spilling && c.target[0] < 1:
-		return "the own region spills what it cannot serve well"
-	case l.hold.spilling:
-		return "the own region has more than it can serve well, and no other has room"
-	}
-	return "local"
 }
