@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
@@ -75,7 +76,7 @@ func (a *Agent) assemble(ctx context.Context) error {
 	if err := a.makeMesh(meshID); err != nil {
 		return err
 	}
-	if err := a.makeEdge(edgeID); err != nil {
+	if err := a.makeEdge(); err != nil {
 		return err
 	}
 	a.makeLocal()
@@ -178,13 +179,13 @@ func denied(list []string) func(transport.Peer) bool {
 
 var clientAuth = map[string]edge.ClientAuth{config.ClientAuthNone: edge.None, config.ClientAuthOptional: edge.Optional, config.ClientAuthRequire: edge.Required}
 
-func (a *Agent) makeEdge(id *config.Identity) (err error) {
+func (a *Agent) makeEdge() (err error) {
 	l := a.cfg.Limits
 	a.edge, err = edge.Listen(edge.Config{
 		Conn:              a.opts.Network.packet(a.sockets.edgeUDP),
 		TCP:               a.opts.Network.listener(a.sockets.edgeTCP),
 		Certificate:       func() *tls.Certificate { return &a.edgeTLS.Load().Certificate },
-		ClientCAs:         id.Pool,
+		ClientCAs:         func() *x509.CertPool { return a.edgeTLS.Load().Pool },
 		ClientAuth:        clientAuth[a.cfg.TLS.Edge.ClientAuth],
 		TrustDomain:       a.self.TrustDomain,
 		Handler:           http.HandlerFunc(a.serveEdge),

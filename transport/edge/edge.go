@@ -53,8 +53,11 @@ type Config struct {
 	// Certificate returns the server certificate; it is called for every
 	// handshake, so it can be replaced at any time.
 	Certificate func() *tls.Certificate
-	// ClientCAs issue device certificates; needed unless ClientAuth is None.
-	ClientCAs  *x509.CertPool
+	// ClientCAs returns the authorities of device certificates; needed unless
+	// ClientAuth is None. It is called for every handshake, so they can be
+	// replaced at any time, by another pool: one that was returned must not
+	// change. Open connections stay; resumed ones are checked again.
+	ClientCAs  func() *x509.CertPool
 	ClientAuth ClientAuth
 	// TrustDomain is what SPIFFE IDs in device certificates must name.
 	TrustDomain string
@@ -90,7 +93,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("%w: no server certificate", ErrConfig)
 	case c.ClientAuth > Required:
 		return fmt.Errorf("%w: unknown client authentication %d", ErrConfig, c.ClientAuth)
-	case c.ClientAuth != None && c.ClientCAs == nil:
+	case c.ClientAuth != None && (c.ClientCAs == nil || c.ClientCAs() == nil):
 		return fmt.Errorf("%w: client certificates are asked for, but no authority for them is given", ErrConfig)
 	}
 	return c.Limits.check()

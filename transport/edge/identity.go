@@ -57,6 +57,6 @@ func (s *Server) identifyBy() func(tls.ConnectionState, *http.Request) (policy.D
 		return s.cfg.Identify
 	}
 	return func(cs tls.ConnectionState, _ *http.Request) (policy.Device, error) {
-		return transport.VerifyDevice(cs, s.cfg.ClientCAs, s.cfg.TrustDomain)
+		return transport.VerifyDevice(cs, s.authorities(), s.cfg.TrustDomain)
 	}
 }

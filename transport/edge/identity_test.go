@@ -2,6 +2,7 @@ package edge
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -145,5 +146,58 @@ func TestIdentityHoldsOnResumedSessions(t *testing.T) {
 			t.Fatalf("the handler saw %q, resumed %v", body, rsp.TLS.DidResume)
 		}
 		client.CloseIdleConnections()
+	}
+}
+
+func TestAuthoritiesAreReplacedWhileServing(t *testing.T) {
+	var current atomic.Pointer[x509.CertPool]
+	b := newBench(t, whoAmI, func(c *Config) {
+		c.ClientAuth = Required
+		current.Store(c.ClientCAs())
+		c.ClientCAs = current.Load
+	})
+	next := newAuthority(t)
+	newer := must[tls.Certificate](t)(must[transport.Issued](t)(next.IssueDevice("meter-2", nil, 0)).TLS())
+	older := b.device(t, "meter-1")
+	served := func(t *testing.T, proto string, cert tls.Certificate) bool {
+		rsp, err := b.client(t, proto, cert).Get(url("/"))
+		if err != nil {
+			return false
+		}
+		readAll(t, rsp)
+		return rsp.StatusCode == http.StatusOK
+	}
+	both := b.authority.Pool()
+	both.AppendCertsFromPEM(next.CertPEM())
+	for _, c := range []struct {
+		pool         *x509.CertPool
+		older, newer bool
+	}{{b.authority.Pool(), true, false}, {both, true, true}, {next.Pool(), false, true}} {
+		current.Store(c.pool)
+		each(t, protocols, func(t *testing.T, proto string) {
+			if served(t, proto, older) != c.older || served(t, proto, newer) != c.newer {
+				t.Fatalf("want the older authority's device served: %v, the newer one's: %v", c.older, c.newer)
+			}
+		})
+	}
+}
+
+func TestSessionOfARemovedAuthorityIsNotResumed(t *testing.T) {
+	var current atomic.Pointer[x509.CertPool]
+	b := newBench(t, whoAmI, func(c *Config) {
+		c.ClientAuth = Required
+		current.Store(c.ClientCAs())
+		c.ClientCAs = current.Load
+	})
+	conf := b.clientTLS(b.device(t, "meter-1"))
+	conf.ClientSessionCache = tls.NewLRUClientSessionCache(4)
+	client := b.client(t, "h1")
+	client.Transport.(*http.Transport).TLSClientConfig = conf
+	get(t, client, "/")
+	client.CloseIdleConnections()
+	current.Store(newAuthority(t).Pool())
+	if rsp, err := client.Get(url("/")); err == nil {
+		rsp.Body.Close()
+		t.Fatal("served")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -63,10 +64,11 @@ func newBench(t testing.TB, handler http.HandlerFunc, change func(*Config)) *ben
 	b := &bench{authority: newAuthority(t), registry: prometheus.NewRegistry()}
 	cert := must[tls.Certificate](t)(must[transport.Issued](t)(b.authority.IssueEdge([]string{testHost, "127.0.0.1"}, 0)).TLS())
 	conn := must[*net.UDPConn](t)(net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}))
+	pool := b.authority.Pool()
 	cfg := Config{
 		Conn: conn, TCP: must[net.Listener](t)(net.Listen("tcp4", "127.0.0.1:0")),
 		Certificate: func() *tls.Certificate { return &cert },
-		ClientCAs:   b.authority.Pool(), TrustDomain: testDomain,
+		ClientCAs:   func() *x509.CertPool { return pool }, TrustDomain: testDomain,
 		Handler: handler, Metrics: b.registry,
 	}
 	if change != nil {

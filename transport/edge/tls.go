@@ -2,7 +2,9 @@ package edge
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/quic-go/quic-go/http3"
 
@@ -15,23 +17,53 @@ func (s *Server) baseTLS() *tls.Config {
 	return &tls.Config{
 		GetCertificate:   func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.cfg.Certificate(), nil },
 		ClientAuth:       s.cfg.ClientAuth.tls(),
-		ClientCAs:        s.cfg.ClientCAs,
 		VerifyConnection: s.verifyConnection,
 	}
+}
+
+// authorities is never nil: crypto/x509 would take that for the system's.
+func (s *Server) authorities() *x509.CertPool {
+	if s.cfg.ClientCAs != nil {
+		if pool := s.cfg.ClientCAs(); pool != nil {
+			return pool
+		}
+	}
+	return x509.NewCertPool()
+}
+
+// followAuthorities has each handshake use the authorities of its time. The keys
+// of session tickets stay those of the given configuration.
+func (s *Server) followAuthorities(conf *tls.Config) *tls.Config {
+	if s.cfg.ClientAuth == None {
+		return conf
+	}
+	var last atomic.Pointer[tls.Config]
+	base := conf.Clone()
+	conf.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		now := s.authorities()
+		if known := last.Load(); known != nil && known.ClientCAs == now {
+			return known, nil
+		}
+		fresh := base.Clone()
+		fresh.ClientCAs = now
+		last.Store(fresh)
+		return fresh, nil
+	}
+	return conf
 }
 
 func (s *Server) quicTLS() *tls.Config {
 	conf := s.baseTLS()
 	conf.MinVersion = tls.VersionTLS13
 	conf.NextProtos = []string{http3.NextProtoH3}
-	return conf
+	return s.followAuthorities(conf)
 }
 
 func (s *Server) tcpTLS() *tls.Config {
 	conf := s.baseTLS()
 	conf.MinVersion = tls.VersionTLS12
 	conf.NextProtos = []string{"h2", "http/1.1"}
-	return conf
+	return s.followAuthorities(conf)
 }
 
 func (a ClientAuth) tls() tls.ClientAuthType {
@@ -53,6 +85,6 @@ func (s *Server) verifyConnection(cs tls.ConnectionState) error {
 		}
 		return nil
 	}
-	_, err := transport.VerifyDevice(cs, s.cfg.ClientCAs, s.cfg.TrustDomain)
+	_, err := transport.VerifyDevice(cs, s.authorities(), s.cfg.TrustDomain)
 	return err
 }
