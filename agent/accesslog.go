@@ -8,14 +8,14 @@ import (
 )
 
 // accessLog writes one JSON line a message: every failure and refusal, and a
-// sample of the successes.
+// sample of the successes and of what is shed, which is to cost little.
 type accessLog struct {
 	logger *slog.Logger // nil: off
-	sample float64      // share of successes, 0 to 1
+	sample float64      // share of those, 0 to 1
 }
 
 func (l *accessLog) log(x *exchange, took time.Duration) {
-	if l.logger == nil || x.succeeded() && (l.sample == 0 || rand.Float64() >= l.sample) {
+	if l.logger == nil || (x.shed || x.succeeded()) && (l.sample == 0 || rand.Float64() >= l.sample) {
 		return
 	}
 	route := "-"

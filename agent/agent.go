@@ -61,7 +61,9 @@ type Agent struct {
 	instances *policy.InstanceTable
 	liveness  *policy.Liveness
 	retries   *policy.RetryBudget
-	buffers   sync.Pool
+
+	admissions *admissions
+	buffers    sync.Pool
 
 	started  atomic.Bool
 	draining atomic.Bool
@@ -104,6 +106,8 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Agent, error) 
 		known:       map[string]bool{},
 	}
 	a.metrics = newMetrics(reg, &a.active)
+	a.admissions = newAdmissions(a.metrics.shed)
+	reg.MustRegister(a.admissions)
 	a.buffers.New = func() any { return new([copyBuffer]byte) }
 	a.view.Store(&policy.View{Agent: cfg.Name, Region: cfg.Region, Group: cfg.Group})
 	if err := a.assemble(ctx); err != nil {
@@ -125,6 +129,7 @@ func (a *Agent) Start(ctx context.Context) error {
 	a.gossip.Join(a.cfg.Gossip.RetryJoin, a.cfg.Gossip.RetryJoinWAN)
 	a.refresh(time.Now())
 	a.spawn(func() { a.refreshLoop(ctx) })
+	a.spawn(func() { a.admissions.run(ctx, a.view.Load) })
 	a.spawn(func() { a.joinLoop(ctx) })
 	a.spawn(func() { a.policies.follow(ctx) })
 	a.spawn(func() {

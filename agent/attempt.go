@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/tidegate/tidegate/agent/upstream"
@@ -29,7 +30,7 @@ func (j *journey) attemptLocal() (*answer, *failure) {
 	if failed != nil {
 		other := pool.Pick(rand.Uint64(), time.Now(), inst)
 		// The last place there is may be asked again, even the same instance.
-		failed.leaves = len(j.legs) > 1 && (j.tried != nil || other == nil)
+		failed.leaves = j.left() > 1 && (j.tried != nil || other == nil)
 		if j.tried = inst; other == nil {
 			j.tried = nil
 		}
@@ -90,7 +91,7 @@ func (a *Agent) callInstance(ctx context.Context, inst *policy.Instance, req *up
 	latency := time.Since(began)
 	return &answer{
 		status: resp.Status, header: resp.Header, length: resp.ContentLength,
-		body: resp.Body, local: resp, trailer: resp.Trailer,
+		body: resp.Body, latency: latency, local: resp, trailer: resp.Trailer,
 		done: func(outcome policy.Outcome) { inst.End(time.Now(), latency, outcome) },
 	}, nil
 }
@@ -132,6 +133,7 @@ func (j *journey) attemptRemote(region string) (*answer, *failure) {
 	}
 	j.attempts++
 	j.instance = t.Peer().Agent
+	began := time.Now()
 	resp, err := t.RoundTrip(j.tunnelRequest(t.RTT()))
 	if err != nil {
 		failed := j.tunnelFailure(region, err)
@@ -141,11 +143,14 @@ func (j *journey) attemptRemote(region string) (*answer, *failure) {
 	}
 	if failed := farFailure(resp); failed != nil {
 		_ = resp.Body.Close()
+		if failed.shed {
+			failed.cause, j.sample.Outcome = region, policy.OutcomeRefused
+		}
 		return nil, failed
 	}
 	return &answer{
 		status: resp.StatusCode, header: resp.Header, length: resp.ContentLength,
-		body: resp.Body, trailer: func() http.Header { return resp.Trailer },
+		body: resp.Body, latency: time.Since(began), trailer: func() http.Header { return resp.Trailer },
 		done: func(policy.Outcome) {},
 	}, nil
 }
@@ -162,7 +167,7 @@ func (j *journey) tunnelFailure(region string, err error) *failure {
 	// of. Often it is the first sign of the whole region's end, so the request
 	// does not stake its next attempt on the same region when there is another.
 	f.rerouted = errors.Is(err, transport.ErrTunnelLost)
-	f.leaves = f.rerouted && len(j.legs) > 1
+	f.leaves = f.rerouted && j.left() > 1
 	if gone := j.agent.view.Load().Regions[region]; gone == nil || gone.State == policy.RegionDown {
 		f.rerouted, f.leaves = true, true
 	}
@@ -174,7 +179,9 @@ var errFar = errors.New("the other region's agent got no answer")
 
 // farFailure reads what the other region's agent, not a service, says.
 func farFailure(resp *http.Response) *failure {
-	if reason := resp.Header.Get(headerRefused); reason != "" {
+	if reason := resp.Header.Get(headerRefused); shedIndex(reason) >= 0 {
+		return &failure{err: errFar, reason: reason, notSent: true, shed: true, retryMS: farRetry(resp.Header)}
+	} else if reason != "" {
 		return &failure{err: errFar, reason: farReason(reason), notSent: true, leaves: true}
 	}
 	if reason := resp.Header.Get(headerFailed); reason != "" {
@@ -184,6 +191,16 @@ func farFailure(resp *http.Response) *failure {
 		return &failure{err: errFar, reason: reasonUpstream, leaves: true}
 	}
 	return nil
+}
+
+// farRetry is when the far agent wants the request back, in milliseconds; 0
+// when it does not say anything of sense.
+func farRetry(h http.Header) int64 {
+	ms, err := strconv.ParseUint(h.Get(headerRetry), 10, 32)
+	if err != nil {
+		return 0
+	}
+	return min(int64(ms), longestRetry.Milliseconds())
 }
 
 // farReason takes no word of a peer for a metric's label unless it is known.
@@ -223,6 +240,7 @@ func (j *journey) tunnelRequest(rtt time.Duration) *http.Request {
 	deadline, _ := j.ctx.Deadline()
 	transport.Forward{
 		Class:    j.decision.Route.Class,
+		Rank:     j.rank,
 		Deadline: farDeadline(time.Until(deadline), rtt),
 		Target:   j.decision.Target,
 		Device:   j.message.Device.ID,

@@ -47,6 +47,7 @@ func handling(tb testing.TB, src string, h http.Handler) *Agent {
 		retries: policy.NewRetryBudget(time.Now()),
 	}
 	a.metrics = newMetrics(prometheus.NewRegistry(), &a.active)
+	a.admissions = newAdmissions(a.metrics.shed)
 	tb.Cleanup(a.upstream.Close)
 	a.buffers.New = func() any { return new([copyBuffer]byte) }
 	a.view.Store(join(inputs{

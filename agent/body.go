@@ -40,6 +40,17 @@ func readBody(r *http.Request) (*body, error) {
 	return &body{length: r.ContentLength, stream: &stream{src: r.Body}}, nil
 }
 
+// readsAhead says that readBody may have to wait for the device.
+func readsAhead(r *http.Request) bool {
+	switch {
+	case r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0:
+		return false
+	case r.ContentLength > 0:
+		return r.ContentLength <= replayLimit
+	}
+	return usuallyBodiless(r.Method)
+}
+
 // drain reads on to the end of the body, where its trailers are.
 func drain(src io.Reader) error {
 	var one [1]byte

@@ -26,6 +26,7 @@ type exchange struct {
 	body     *body
 	started  time.Time
 	service  string // called by name through the egress; empty for devices
+	passage
 
 	region   string // that served, or failed last
 	instance string // address, or the remote agent

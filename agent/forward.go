@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -17,6 +18,7 @@ type answer struct {
 	header  http.Header
 	length  int64 // -1: unknown
 	body    io.ReadCloser
+	latency time.Duration      // from sending to the head
 	local   *upstream.Response // whose body it is; nil through a tunnel
 	trailer func() http.Header
 	done    func(policy.Outcome) // told once, when the body ended
@@ -29,6 +31,9 @@ type failure struct {
 	notSent  bool // the request was surely not processed
 	rerouted bool // the place is gone or declined: going elsewhere is no retry
 	leaves   bool // nothing more can be had in this region
+	shed     bool // refused for capacity: final
+	cause    string
+	retryMS  int64 // with shed: when to come back
 }
 
 // forward sends the message along its plan until somebody answers.
@@ -39,19 +44,34 @@ func (x *exchange) forward() {
 		x.refuse(http.StatusServiceUnavailable, reasonNoRegion, "no region can serve "+d.Target.String())
 		return
 	}
-	if !x.readBody() {
+	defer x.depart()
+	if !x.prepare() {
+		return
+	}
+	j := journey{exchange: x, order: plan.Order(rand.Uint64())}
+	if d, admit := j.admit(); admit.Verdict != policy.Admitted {
+		x.turnAway(d, admit)
+		return
+	}
+	ok, again := x.readAdmitted()
+	if !ok {
+		return
+	}
+	if again.Verdict != policy.Admitted {
+		x.turnAway(j.door(), again)
 		return
 	}
 	// The device's own slowness at a body that is read ahead does not count.
-	ctx, cancel := context.WithTimeout(x.r.Context(), d.Timeout)
+	ctx, cancel := context.WithDeadline(x.r.Context(), x.deadline)
 	defer cancel()
 	x.agent.retries.Deposit(d.Route.Class)
-	j := journey{exchange: x, ctx: ctx, legs: plan.Legs}
+	j.ctx = ctx
 	ans, failed := j.travel()
 	if failed != nil {
 		x.fail(ctx, failed)
 		return
 	}
+	x.learned(ans)
 	x.relay(ans)
 }
 
@@ -59,22 +79,76 @@ func (x *exchange) forward() {
 type journey struct {
 	*exchange
 	ctx    context.Context
-	legs   []policy.Leg
+	order  policy.PlanOrder
+	next   int              // of order
 	tried  *policy.Instance // local instance that failed last
 	lost   string           // remote agent that failed last
 	unsent int              // attempts that reached nobody
 }
 
+func (j *journey) left() int { return j.order.Len() - j.next }
+
+// door is that of the leg to go next.
+func (j *journey) door() *door { return j.doorOf(j.order.At(j.next)) }
+
+func (j *journey) doorOf(leg policy.Leg) *door {
+	if leg.Local {
+		return j.gate.local
+	}
+	return j.agent.admissions.door(j.gate, leg.Region)
+}
+
+// admit takes a slot where the request should go first, if need be after a wait,
+// else in the next region when that has room at once. What both refuse is
+// refused for the reason of the first.
+func (j *journey) admit() (*door, policy.Admit) {
+	first := j.door()
+	refused := j.enter(first, true)
+	if refused.Verdict == policy.Admitted || refused.Reason == policy.ShedDeadline || !time.Now().Before(j.deadline) {
+		return first, refused
+	}
+	if j.left() < 2 || j.order.At(j.next+1).LastResort {
+		return first, refused
+	}
+	j.next++
+	second := j.door()
+	if admit := j.enter(second, false); admit.Verdict == policy.Admitted {
+		return second, admit
+	}
+	return first, refused
+}
+
+// enterNext sees to it that a slot in the region to go next is held.
+func (j *journey) enterNext() *failure {
+	if j.held.Load() != nil {
+		return nil
+	}
+	d := j.door()
+	admit := j.enter(d, true)
+	if admit.Verdict == policy.Admitted {
+		return nil
+	}
+	cause, retryMS := d.blame()
+	return &failure{reason: admit.Reason.String(), notSent: true, shed: true, cause: cause, retryMS: retryMS}
+}
+
 func (j *journey) travel() (*answer, *failure) {
 	var last *failure
-	for len(j.legs) > 0 {
-		leg := j.legs[0]
-		ans, failed := j.attempt(leg)
+	for j.left() > 0 {
+		if shed := j.enterNext(); shed != nil {
+			if last == nil || last.notSent || last.err == nil {
+				last = shed
+			}
+			j.next++
+			continue
+		}
+		ans, failed := j.attempt(j.order.At(j.next))
 		if failed == nil {
 			return ans, nil
 		}
 		if failed.leaves {
-			j.legs = j.legs[1:]
+			j.leave()
+			j.next++
 		}
 		if failed.err == nil { // nobody there to try
 			if last == nil {
@@ -102,7 +176,7 @@ func (j *journey) attempt(leg policy.Leg) (*answer, *failure) {
 // went nowhere, or to a region that is down, is sent elsewhere freely;
 // everything else is a retry and needs room in the budget.
 func (j *journey) mayGoOn(f *failure) bool {
-	if j.ctx.Err() != nil || len(j.legs) == 0 || f.final() || j.usedUp(f) {
+	if j.ctx.Err() != nil || j.left() == 0 || f.final() || j.usedUp(f) {
 		return false
 	}
 	ok, _ := policy.Retriable(policy.Attempt{
@@ -116,7 +190,7 @@ func (j *journey) mayGoOn(f *failure) bool {
 	if !ok {
 		return false
 	}
-	remote := !j.legs[0].Local
+	remote := !j.order.At(j.next).Local
 	if !f.notSent && !f.rerouted && !j.agent.retries.Spend(j.decision.Route.Class, remote, time.Now()) {
 		return false
 	}
@@ -129,7 +203,9 @@ func (j *journey) mayGoOn(f *failure) bool {
 }
 
 // final: no other place would do better.
-func (f *failure) final() bool { return f.reason == reasonBody || f.reason == reasonTimeout }
+func (f *failure) final() bool {
+	return f.shed || f.reason == reasonBody || f.reason == reasonTimeout
+}
 
 // usedUp counts against the route's attempts only those that reached somebody;
 // with the others they are at most policy.MaxAttempts.
@@ -144,10 +220,12 @@ func (x *exchange) fail(ctx context.Context, f *failure) {
 	switch {
 	case x.r.Context().Err() != nil:
 		x.abandon()
+	case f.shed:
+		x.refuseShed(f.reason, f.cause, f.retryMS)
 	case f.reason == reasonBody:
 		x.refuseBody(f.err)
 	case ctx.Err() != nil || f.reason == reasonTimeout:
-		x.refuse(http.StatusGatewayTimeout, reasonTimeout, "no answer within "+x.decision.Timeout.String())
+		x.refuse(http.StatusGatewayTimeout, reasonTimeout, "no answer within "+x.timeout.String())
 	case f.err == nil || f.notSent:
 		x.refuse(http.StatusServiceUnavailable, f.reason, f.detail(x.decision.Target))
 	default:

@@ -12,6 +12,7 @@ import (
 const (
 	headerRefused = "Tidegate-Refused" // the request was not processed
 	headerFailed  = "Tidegate-Failed"  // it may have been
+	headerRetry   = "Tidegate-Retry"   // milliseconds after which what was shed may come back
 )
 
 // onwardHeader is what the service sees: the device's headers as the edge left

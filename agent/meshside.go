@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/tidegate/tidegate/agent/upstream"
@@ -25,8 +26,9 @@ func (a *Agent) serveMesh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.active.Add(1)
-	x := &exchange{agent: a, view: a.view.Load(), w: w, r: r}
+	x := &exchange{agent: a, view: a.view.Load(), w: w, r: r, started: time.Now()}
 	defer func() {
+		x.leave()
 		a.active.Add(-1)
 		a.metrics.doneFor(peer.Region, x.outcome())
 	}()
@@ -41,11 +43,15 @@ func (x *exchange) serveForward(fwd transport.Forward) {
 		x.failMesh(&failure{reason: reasonNoInstance, notSent: true})
 		return
 	}
+	if failed := x.admitForward(fwd); failed != nil {
+		x.failMesh(failed)
+		return
+	}
 	if x.loadBody() != nil {
 		x.failMesh(&failure{reason: reasonBody})
 		return
 	}
-	ctx, cancel := context.WithTimeout(x.r.Context(), fwd.Deadline)
+	ctx, cancel := context.WithDeadline(x.r.Context(), x.deadline)
 	defer cancel()
 	ans, failed := x.agent.callInstance(ctx, first, x.meshRequest())
 	if failed != nil && failed.notSent && x.body.replayable() {
@@ -57,7 +63,22 @@ func (x *exchange) serveForward(fwd transport.Forward) {
 		x.failMesh(failed)
 		return
 	}
+	x.learned(ans)
 	x.relay(ans)
+}
+
+// admitForward has the last word on what another region sends. It ranks below
+// what arrives here of the same class.
+func (x *exchange) admitForward(fwd transport.Forward) *failure {
+	x.gate = x.agent.admissions.gate(fwd.Target.String())
+	x.rank, x.deadline = fwd.Rank.AsSpilled(), x.started.Add(fwd.Deadline)
+	x.sample = policy.Sample{Outcome: policy.OutcomeAbandoned, Class: fwd.Class}
+	admit := x.enter(x.gate.local, true)
+	if admit.Verdict == policy.Admitted {
+		return nil
+	}
+	_, retryMS := x.gate.local.blame()
+	return &failure{reason: admit.Reason.String(), notSent: true, shed: true, retryMS: retryMS}
 }
 
 func (x *exchange) pickFor(t policy.Target, exclude ...*policy.Instance) *policy.Instance {
@@ -81,6 +102,9 @@ func (x *exchange) failMesh(f *failure) {
 	}
 	x.status, x.reason = status, f.reason
 	x.w.Header().Set(mark, f.reason)
+	if f.shed {
+		x.w.Header().Set(headerRetry, strconv.FormatInt(f.retryMS, 10))
+	}
 	writeProblem(x.w, problem{Status: status, Reason: f.reason})
 }
 
@@ -89,6 +113,7 @@ func (x *exchange) meshRequest() *upstream.Request {
 	delete(h, transport.HeaderService)
 	delete(h, transport.HeaderSubset)
 	delete(h, transport.HeaderDeadline)
+	delete(h, transport.HeaderRank)
 	req := &upstream.Request{
 		Method:        x.r.Method,
 		RequestURI:    x.r.URL.RequestURI(),

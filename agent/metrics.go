@@ -23,6 +23,8 @@ type metrics struct {
 	policyOK prometheus.Gauge
 	views    prometheus.Counter
 	plans    *prometheus.CounterVec
+	shed     *prometheus.CounterVec
+	timeouts *prometheus.CounterVec
 
 	bound       sync.Map // boundKey → *boundSeries
 	boundServed sync.Map // servedKey → prometheus.Counter
@@ -71,8 +73,13 @@ func newMetrics(reg prometheus.Registerer, active *atomic.Int64) *metrics {
 			Name: "tidegate_views_total", Help: "Views built."}),
 		plans: counters(planChangesName,
 			"Changes of the first region of a service's plan.", "service"),
+		shed: counters(shedName,
+			"Messages of devices and services here refused for capacity, by class, reason, and the region whose spill or want of room is to blame (none: local demand).",
+			"service", "class", "reason", "cause"),
+		timeouts: counters("tidegate_device_timeouts_bad_total",
+			"Request-Timeout headers of devices that were past (refused), invalid (ignored) or absurd (bounded).", "fault"),
 	}
-	reg.MustRegister(m.requests, m.latency, m.retries, m.served, m.failed, m.policies, m.policyOK, m.views, m.plans)
+	reg.MustRegister(m.requests, m.latency, m.retries, m.served, m.failed, m.policies, m.policyOK, m.views, m.plans, m.shed, m.timeouts)
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "tidegate_requests_in_flight", Help: "Messages being handled now, from devices, local services and the mesh.",
 	}, func() float64 { return float64(active.Load()) }))

@@ -2,6 +2,8 @@ package agent
 
 import (
 	"encoding/json"
+	"errors"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -90,6 +92,33 @@ func plainJSON(s string) bool {
 
 // unavailableRetry is the base after which a refused device may come back.
 const unavailableRetry = time.Second
+
+// longestRetry is the most that devices are told to stay away, whatever a
+// service or a peer says.
+const longestRetry = 300 * time.Second
+
+// boundRetryAfter holds a service's Retry-After, in seconds or as a date, to
+// longestRetry, and drops what is neither (RFC 9110 section 10.2.3).
+func boundRetryAfter(h http.Header, now time.Time) {
+	values := h["Retry-After"]
+	if len(values) == 0 {
+		return
+	}
+	seconds, err := strconv.ParseUint(values[0], 10, 64)
+	if errors.Is(err, strconv.ErrRange) {
+		seconds = math.MaxUint64
+	} else if err != nil {
+		at, dateErr := http.ParseTime(values[0])
+		if dateErr != nil {
+			delete(h, "Retry-After")
+			return
+		}
+		seconds = uint64(max(0, at.Sub(now).Seconds()))
+	}
+	if most := uint64(longestRetry.Seconds()); seconds > most {
+		h["Retry-After"] = []string{strconv.FormatUint(most, 10)}
+	}
+}
 
 // retryAfter grows from the base to five times that with the share of requests
 // being rejected (0 to 1), and spreads returning clients over once to twice

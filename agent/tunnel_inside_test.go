@@ -24,7 +24,7 @@ func TestLostTunnelIsNoRetryEvenBeforeTheVerdictOnItsRegion(t *testing.T) {
 		{"not sent, the region lives", policy.RegionAlive, 2, unsent, false, false},
 	}
 	for _, c := range cases {
-		j := journey{exchange: &exchange{agent: a}, legs: make([]policy.Leg, c.legs)}
+		j := journey{exchange: &exchange{agent: a}, order: policy.Plan{Legs: make([]policy.Leg, c.legs)}.Order(0)}
 		a.view.Store(&policy.View{Regions: map[string]*policy.Region{"r": {State: c.state}}})
 		f := j.tunnelFailure("r", c.err)
 		if f.rerouted != c.rerouted || f.leaves != c.leaves {

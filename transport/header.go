@@ -13,6 +13,7 @@ import (
 // them from what devices send.
 const (
 	HeaderClass    = "Tidegate-Class"    // bulk, normal, high, critical
+	HeaderRank     = "Tidegate-Rank"     // as a number, up to policy.MaxRank
 	HeaderDeadline = "Tidegate-Deadline" // milliseconds remaining
 	HeaderService  = "Tidegate-Service"
 	HeaderSubset   = "Tidegate-Subset"
@@ -27,6 +28,7 @@ const MaxDeadline = time.Hour
 // Forward is what an ingress agent tells the agent that serves a message.
 type Forward struct {
 	Class    policy.Class
+	Rank     policy.Rank   // of Class
 	Deadline time.Duration // remaining: 1 ms to MaxDeadline, in whole milliseconds
 	Target   policy.Target
 	Device   string // empty: not from a device
@@ -39,6 +41,7 @@ type Forward struct {
 func (f Forward) Set(h http.Header) {
 	ms := min(max(f.Deadline, time.Millisecond), MaxDeadline).Milliseconds()
 	h[HeaderClass] = []string{f.Class.String()}
+	h[HeaderRank] = []string{strconv.Itoa(int(f.Rank))}
 	h[HeaderDeadline] = []string{strconv.FormatInt(ms, 10)}
 	h[HeaderService] = []string{f.Target.Service}
 	h[HeaderRegion] = []string{f.Region}
@@ -64,6 +67,7 @@ func ReadForward(h http.Header) (Forward, error) {
 		parse func(value string) error
 	}{
 		{HeaderClass, func(v string) (err error) { f.Class, err = policy.ParseClass(v); return }},
+		{HeaderRank, func(v string) (err error) { f.Rank, err = parseRank(v, f.Class); return }},
 		{HeaderDeadline, func(v string) (err error) { f.Deadline, err = parseDeadline(v); return }},
 		{HeaderService, readInto(&f.Target.Service, validName)},
 		{HeaderRegion, readInto(&f.Region, validName)},
@@ -95,6 +99,20 @@ func readInto(dst *string, valid func(string) bool) func(string) error {
 
 func orEmpty(valid func(string) bool) func(string) bool {
 	return func(s string) bool { return s == "" || valid(s) }
+}
+
+// parseRank takes an agent that says none (it is older) to mean the middle of
+// the class.
+func parseRank(s string, class policy.Class) (policy.Rank, error) {
+	if s == "" {
+		const middle = 64
+		return policy.RankOf(class, middle, false, false), nil
+	}
+	number, err := strconv.ParseUint(s, 10, 16)
+	if rank := policy.Rank(number); err == nil && rank <= policy.MaxRank && rank.Class() == class {
+		return rank, nil
+	}
+	return 0, fmt.Errorf("%w: rank %.80q is no number up to %d of class %s", policy.ErrInvalid, s, policy.MaxRank, class)
 }
 
 func parseDeadline(s string) (time.Duration, error) {

@@ -11,8 +11,8 @@ import (
 
 func TestForwardCrossesTheMesh(t *testing.T) {
 	for _, want := range []Forward{
-		{Class: policy.Critical, Deadline: 1500 * time.Millisecond, Target: policy.Target{Service: "alarms", Subset: "canary"}, Device: "urn:d:1", Route: "alarms", Region: "eu-1"},
-		{Class: policy.Bulk, Deadline: time.Millisecond, Target: policy.Target{Service: "t"}, Region: "r"},
+		{Class: policy.Critical, Rank: policy.MaxRank, Deadline: 1500 * time.Millisecond, Target: policy.Target{Service: "alarms", Subset: "canary"}, Device: "urn:d:1", Route: "alarms", Region: "eu-1"},
+		{Class: policy.Bulk, Rank: policy.RankOf(policy.Bulk, 3, false, true), Deadline: time.Millisecond, Target: policy.Target{Service: "t"}, Region: "r"},
 	} {
 		h := http.Header{HeaderSubset: {"stale"}, HeaderDevice: {"stale"}, "Tidegate-Later": {"x"}}
 		want.Set(h)
