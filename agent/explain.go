@@ -53,7 +53,41 @@ func (a *Agent) explainDecision(ans *admin.ExplainAnswer, v *policy.View, m *pol
 		ans.Plan = append(ans.Plan, admin.ExplainLeg{
 			Region: leg.Region, Local: leg.Local, Reason: leg.Reason, Weight: leg.Weight, Override: overrideOf(v, leg.Region)})
 	}
+	if len(plan.Legs) > 0 {
+		ans.Admission = a.explainAdmission(v, &d, m, plan.Order(rand.Uint64()).At(0), trace)
+	}
 	a.explainPlace(ans, v, plan, trace)
+}
+
+// explainAdmission says what would become of the message where it would go
+// first, without asking: that would count.
+func (a *Agent) explainAdmission(v *policy.View, d *policy.Decision, m *policy.Message, leg policy.Leg, trace *policy.Trace) *admin.ExplainAdmission {
+	adm := a.admissions.local(d.Target.String())
+	if !leg.Local {
+		adm = a.admissions.remote(d.Target.String(), leg.Region)
+	}
+	s := adm.Stats()
+	rank := policy.RankOf(d.Route.Class, policy.Cohort(m.Device.ID, time.Now()), false, false)
+	out := &admin.ExplainAdmission{Region: leg.Region, Rank: rank.String(), Verdict: verdictOf(rank, &s), State: admin.AdmissionOf(s)}
+	if shares := v.Shares[d.Target.Service]; leg.Local && shares != nil {
+		out.Expected = inbounds(shares.Expected)
+	}
+	if trace != nil {
+		trace.Take("admission", leg.Region, "%s", out.Verdict)
+	}
+	return out
+}
+
+func verdictOf(rank policy.Rank, s *policy.AdmissionStats) string {
+	switch {
+	case rank < s.Threshold && s.Cause != "":
+		return fmt.Sprintf("shed: rank %s is below the threshold %s, which is up for the spill of %s", rank, s.Threshold, s.Cause)
+	case rank < s.Threshold:
+		return fmt.Sprintf("shed: rank %s is below the threshold %s", rank, s.Threshold)
+	case s.InFlight >= s.Limit:
+		return fmt.Sprintf("queued: %d of %d in flight, %d wait", s.InFlight, s.Limit, s.Queued)
+	}
+	return fmt.Sprintf("admitted: %d of %d in flight", s.InFlight, s.Limit)
 }
 
 // explainPlace walks the plan to the first leg that has somebody to go to.
