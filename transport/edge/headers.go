@@ -3,6 +3,7 @@ package edge
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -18,8 +19,10 @@ type headerless struct {
 	epoch time.Time // start of the clock
 	most  int       // streams a peer may have open at once
 
-	mu      sync.Mutex // guards what follows
-	next    quic.StreamID
+	next  atomic.Int64 // lowest stream not seen yet; written with mu held
+	count atomic.Int32 // of waiting; written with mu held
+
+	mu      sync.Mutex         // guards what follows
 	waiting []headerlessStream // in order of id, and of age
 }
 
@@ -32,7 +35,7 @@ type headerlessStream struct {
 // opened notes the stream and all below it that were not seen before: opening
 // one opens those (RFC 9000 section 3.2).
 func (h *headerless) opened(id quic.StreamID) {
-	if !isRequestStream(id) {
+	if !isRequestStream(id) || int64(id) < h.next.Load() {
 		return
 	}
 	h.mu.Lock()
@@ -41,13 +44,16 @@ func (h *headerless) opened(id quic.StreamID) {
 }
 
 func (h *headerless) open(id quic.StreamID) {
-	if id < h.next || (id-h.next)/4 >= quic.StreamID(2*h.most) { // such a jump has ended the connection
+	next := quic.StreamID(h.next.Load())
+	if id < next || (id-next)/4 >= quic.StreamID(2*h.most) { // such a jump has ended the connection
 		return
 	}
 	now := time.Since(h.epoch)
-	for ; h.next <= id; h.next += 4 {
-		h.waiting = append(h.waiting, headerlessStream{id: h.next, since: now})
+	for ; next <= id; next += 4 {
+		h.waiting = append(h.waiting, headerlessStream{id: next, since: now})
 	}
+	h.next.Store(int64(next))
+	h.count.Store(int32(len(h.waiting)))
 }
 
 // unwanted notes that the peer asks for no answer. QUIC then ends the answer by
@@ -69,7 +75,10 @@ func (h *headerless) answered(id quic.StreamID) {
 // either side has ended the request.
 func (h *headerless) over(id quic.StreamID) { h.change(id, h.forget) }
 
-func (h *headerless) forget(i int) { h.waiting = slices.Delete(h.waiting, i, i+1) }
+func (h *headerless) forget(i int) {
+	h.waiting = slices.Delete(h.waiting, i, i+1)
+	h.count.Store(int32(len(h.waiting)))
+}
 
 func (h *headerless) change(id quic.StreamID, do func(i int)) {
 	if !isRequestStream(id) {
@@ -96,11 +105,7 @@ func (h *headerless) oldest() (since time.Duration, waits bool) {
 	return h.waiting[0].since, true
 }
 
-func (h *headerless) any() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.waiting) > 0
-}
+func (h *headerless) any() bool { return h.count.Load() > 0 }
 
 // isRequestStream: bidirectional and opened by the client, RFC 9000 section 2.1.
 func isRequestStream(id quic.StreamID) bool { return id >= 0 && id%4 == 0 }

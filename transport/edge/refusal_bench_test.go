@@ -51,7 +51,7 @@ func BenchmarkRefusal(b *testing.B) {
 	b.ReportMetric(edge-bare, "more-µs")
 }
 
-func bareRefusal(b *testing.B, a *transport.Authority) *http.Client {
+func bareRefusal(b testing.TB, a *transport.Authority) *http.Client {
 	cert := must[tls.Certificate](b)(must[transport.Issued](b)(a.IssueEdge([]string{testHost}, 0)).TLS())
 	conn := must[*net.UDPConn](b)(net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}))
 	s := &http3.Server{
@@ -67,7 +67,7 @@ func bareRefusal(b *testing.B, a *transport.Authority) *http.Client {
 }
 
 // refusals returns the CPU time a request took, in microseconds.
-func refusals(b *testing.B, c *http.Client, n int) float64 {
+func refusals(b testing.TB, c *http.Client, n int) float64 {
 	body := bytes.Repeat([]byte("x"), 200)
 	var left atomic.Int64
 	left.Store(int64(n))

@@ -1,0 +1,64 @@
+package agent_test
+
+import (
+	"crypto/tls"
+	"net/http"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/quic-go/quic-go/http3"
+
+	"github.com/tidegate/tidegate/agent/dev"
+	"github.com/tidegate/tidegate/transport"
+)
+
+func TestReloadReplacesTheAuthoritiesOfDevices(t *testing.T) {
+	m := startMesh(t, dev.Config{Regions: 1, Agents: 1}, nil)
+	a := m.Regions[0].Agents[0]
+	next, err := transport.NewAuthority("next", m.Authority().TrustDomain(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued, err := next.IssueDevice("meter-1", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := issued.TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status := statusAs(t, m, a, cert); status != 0 {
+		t.Fatalf("before: status %d for a device of an unknown authority", status)
+	}
+	both := slices.Concat(m.Authority().CertPEM(), next.CertPEM())
+	if err := os.WriteFile(m.CAFile(), both, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a.Reload()
+	if status := statusAs(t, m, a, cert); status != http.StatusOK {
+		t.Fatalf("after: status %d", status)
+	}
+	if rsp, _ := deviceAtAgent(t, m, a).send(http.MethodGet, "/svc", nil); rsp.StatusCode != http.StatusOK {
+		t.Fatalf("after: status %d for a device of the other authority", rsp.StatusCode)
+	}
+}
+
+// statusAs returns 0 when no answer came.
+func statusAs(t *testing.T, m *dev.Mesh, a *dev.Agent, cert tls.Certificate) int {
+	t.Helper()
+	conf := m.TLS()
+	conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil } // asked for or not
+	h3 := &http3.Transport{TLSClientConfig: conf}
+	defer h3.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+a.EdgeAddr()+"/svc", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsp, err := h3.RoundTrip(req)
+	if err != nil {
+		return 0
+	}
+	defer rsp.Body.Close()
+	return rsp.StatusCode
+}
