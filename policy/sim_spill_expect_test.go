@@ -107,3 +107,20 @@ func TestSpillExpectsNothingOfARegionThatIsBack(t *testing.T) {
 		}
 	}
 }
+
+func TestSpillTakesASilenceForNoReturn(t *testing.T) {
+	s := threeRegions(t)
+	s.region("a").demand, s.region("b").demand, s.region("c").demand = 1000, 400, 300
+	s.run(60 * time.Second)
+	before := s.share("a", "b")
+	s.region("b").cut = true // nobody hears its reports, yet it lives and serves
+	s.run(20 * time.Second)
+	s.region("b").cut = false
+	for range 80 {
+		s.run(simTick)
+		near(t, "spill to b", s.share("a", "b"), before, 0.01)
+		if got := expectedFrom(s.region("c"), "b"); got > 0 {
+			t.Fatalf("%v: expects %.1f/s of b, which serves itself", s.since(), got)
+		}
+	}
+}

@@ -44,10 +44,7 @@ func NewSpill(cfg SpillConfig) *Spill {
 // before the view is used, at least every 250 ms. Between two reports it moves
 // nothing but ramps, so that calls in between do no harm. now must not go back.
 func (s *Spill) Update(v *View, now time.Time) {
-	step := max(0, now.Sub(s.last))
-	if s.last.IsZero() {
-		step = 0
-	}
+	passed := max(0, now.Sub(s.last)) // long before the first, when nothing returns yet
 	s.last = now
 	all := s.follow(v)
 	all = s.observe(v, now) || all
@@ -55,7 +52,7 @@ func (s *Spill) Update(v *View, now time.Time) {
 	for name, svc := range s.services {
 		if svc.ingest(s, v, all) || all || svc.active {
 			before := svc.shares
-			svc.update(s, now, step)
+			svc.update(s, now, passed)
 			changed = changed || svc.shares != before
 		}
 		_, published := s.shares[name]

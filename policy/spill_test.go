@@ -249,3 +249,40 @@ func TestReportsOfSeveralRegionsWithinAnIntervalAreOneStep(t *testing.T) {
 	}
 	near(t, "four intervals in sixteen steps", after(4), after(1), 0.02) // the first counts in full
 }
+
+func TestDistancesAreTheSourcesOwn(t *testing.T) {
+	ms := time.Millisecond
+	v := pairView(t, planTime, 0.5, 0, Load{Ready: 1})
+	v.Regions["b"].RTT, v.Regions["b"].RTTs = 3*ms, map[string]time.Duration{"a": 4 * ms, "c": 5 * ms}
+	v.Regions["c"] = &Region{Name: "c", Group: "g", State: RegionAlive, Reported: planTime, RTTs: map[string]time.Duration{"a": 7 * ms, "b": 50 * ms, "d": 9 * ms}}
+	v.Regions["d"] = &Region{Name: "d", Group: "g", State: RegionAlive, Reported: planTime}
+	s := NewSpill(SpillConfig{})
+	s.Update(v, planTime)
+	for _, c := range []struct {
+		from, to string
+		want     time.Duration
+	}{{"a", "b", 3 * ms}, {"b", "a", 4 * ms}, {"b", "c", 5 * ms}, {"c", "b", 50 * ms}, {"a", "c", 7 * ms}, {"d", "c", 9 * ms}, {"d", "b", 0}} {
+		if got := s.distance(v, s.slots[c.from], s.slots[c.to]); got != c.want {
+			t.Errorf("from %s to %s: %v, want %v", c.from, c.to, got, c.want)
+		}
+	}
+}
+
+func TestARegionThatJoinsMovesNoShares(t *testing.T) {
+	now, s := planTime, NewSpill(SpillConfig{})
+	busy := Load{Ready: 1, Capacity: 1000, Demand: byClass(700)}
+	s.Update(pairView(t, now, 0.9, 0, busy), now)
+	var v *View
+	for range 40 {
+		now = now.Add(500 * time.Millisecond)
+		v = pairView(t, now, 0.82, 0, busy)
+		s.Update(v, now)
+	}
+	before := v.Shares["svc"].Weight("b")
+	v = pairView(t, now, 0.82, 0, busy)
+	v.Regions["aa"] = &Region{Name: "aa", Group: "h", State: RegionUnknown}
+	s.Update(v, now)
+	if got := v.Shares["svc"].Weight("b"); got != before || got < 0.05 {
+		t.Errorf("from %v to %v", before, got)
+	}
+}
