@@ -30,7 +30,7 @@ type ConsulConfig struct {
 	Check string `hcl:"check,optional"`
 
 	WaitTime        string `hcl:"wait_time,optional"`        // longest blocking query; default 60s, 10ms to 10m
-	DistrustFor     string `hcl:"distrust_for,optional"`     // how long an instance no longer listed is remembered; default 5m
+	DistrustFor     string `hcl:"distrust_for,optional"`     // how long an instance no longer listed is remembered, and a service's last one before Consul is asked to confirm it; default 5m
 	TTL             string `hcl:"ttl,optional"`              // of the agent's check; default 15s, at least 300ms; told three times as often
 	DeregisterAfter string `hcl:"deregister_after,optional"` // Consul forgets an agent critical for so long; default 30m, at least 1m
 

@@ -20,7 +20,8 @@ func (c *Consul) watch(ctx context.Context, service string) {
 		}
 		entries, meta, err := c.list(service, q)
 		if err == nil && ctx.Err() == nil {
-			c.answered(service, entries, meta.ResultsFilteredByACLs)
+			c.answered(service, entries, meta)
+			c.sayUnsettled(service, c.settleEmpty(ctx, service))
 		}
 		return meta, err
 	}, func(err error) { c.failed(service, err) })
@@ -64,7 +65,7 @@ func checkServiceName(name string) error {
 	return nil
 }
 
-func (c *Consul) answered(service string, entries []*api.ServiceEntry, filtered bool) {
+func (c *Consul) answered(service string, entries []*api.ServiceEntry, meta *api.QueryMeta) {
 	listed := c.instances(service, entries)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -73,7 +74,8 @@ func (c *Consul) answered(service string, entries []*api.ServiceEntry, filtered 
 		return
 	}
 	before := r.fault.kind
-	changed := c.ledger.answer(service, listed, filtered, time.Now())
+	r.saw(meta.LastIndex, len(listed))
+	changed := c.ledger.answer(service, listed, meta.ResultsFilteredByACLs, time.Now())
 	c.sayRecovered(service)
 	c.sayDoubt(service, before, r.fault.kind)
 	c.publish(c.ledger.snapshot(), changed || before != r.fault.kind)

@@ -12,7 +12,7 @@ import (
 //
 //	full answer       its instances as they are; the ones it misses become Distrusted
 //	filtered answer   its instances as they are; the ones it misses keep their status
-//	empty answer      after some were known: all keep their status, later Distrusted
+//	empty answer      after some were known: all keep their status, later Distrusted; forgotten when confirmed
 //	no answer         everything stays
 type ledger struct {
 	distrustFor time.Duration
@@ -27,6 +27,8 @@ type record struct {
 	instances map[string]Instance  // by ID
 	absent    map[string]time.Time // by ID, since when an instance is not listed
 	emptied   time.Time            // since when answers are empty; zero: they are not
+	index     uint64               // the source's, when it last listed instances; 0: not known
+	restored  bool                 // its index went back since
 	updated   time.Time            // last good answer
 	fault     fault
 	sorted    []Instance // instances by ID, as snapshots show them
@@ -35,6 +37,7 @@ type record struct {
 // saved is what outlives a run.
 type saved struct {
 	Updated   time.Time  `json:"updated"`
+	Index     uint64     `json:"index,omitempty"` // the source's, when it last listed instances
 	Instances []Instance `json:"instances"`
 }
 
@@ -77,6 +80,7 @@ func (l *ledger) open(name string, now time.Time) *record {
 			r.absent[i.ID] = now
 		}
 	}
+	r.index = old.Index
 	if r.updated = old.Updated; r.updated.After(now) {
 		r.updated = now
 	}
@@ -257,7 +261,7 @@ func (l *ledger) save() map[string]saved {
 	}
 	for name, r := range l.records {
 		if !r.updated.IsZero() {
-			out[name] = saved{Updated: r.updated, Instances: r.sorted}
+			out[name] = saved{Updated: r.updated, Index: r.index, Instances: r.sorted}
 		}
 	}
 	return out

@@ -26,26 +26,49 @@ const oneInstance = `[{"Node":{"Node":"n1","Address":"10.0.0.1"},"Service":{"ID"
 // only by luck: it gives its answers one by one, then blocks.
 type scripted struct {
 	*httptest.Server
-	mu      sync.Mutex
-	answers []answer
-	asked   []string // the index parameter of each query
-	when    []time.Time
-	other   []string // queries that asked for passing instances only
+	mu         sync.Mutex
+	answers    []answer
+	asked      []string // the index parameter of each query
+	when       []time.Time
+	consistent map[int]bool // which of asked wanted a consistent answer
+	other      []string     // queries that asked for passing instances only
+	agents     string       // the answer about the agents' own service; empty: a refusal
 }
 
 func script(t *testing.T, answers ...answer) *scripted {
-	s := &scripted{answers: answers}
+	s := &scripted{answers: answers, consistent: map[int]bool{}}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
 	t.Cleanup(s.Close)
 	return s
 }
 
 func (s *scripted) serve(w http.ResponseWriter, r *http.Request) {
+	if s.serveAgent(w, r) {
+		return
+	}
 	a, ok := s.next(r)
 	if !ok {
 		<-r.Context().Done()
 		return
 	}
+	a.write(w)
+}
+
+// serveAgent takes what is not about an ordinary service.
+func (s *scripted) serveAgent(w http.ResponseWriter, r *http.Request) bool {
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/v1/agent/"):
+	case r.URL.Path == "/v1/health/service/tidegate" && s.agents == "":
+		http.Error(w, "ACL not found", http.StatusForbidden)
+	case r.URL.Path == "/v1/health/service/tidegate":
+		answer{index: "1", body: s.agents}.write(w)
+	default:
+		return false
+	}
+	return true
+}
+
+func (a answer) write(w http.ResponseWriter) {
 	w.Header().Set("X-Consul-LastContact", "0") // always there; without it the client reads no further
 	w.Header().Set("X-Consul-KnownLeader", "true")
 	if a.index != "" {
@@ -63,6 +86,9 @@ func (s *scripted) next(r *http.Request) (answer, bool) {
 	q := r.URL.Query()
 	if q.Has("passing") {
 		s.other = append(s.other, r.URL.String())
+	}
+	if q.Has("consistent") {
+		s.consistent[len(s.asked)] = true
 	}
 	s.asked, s.when = append(s.asked, q.Get("index")), append(s.when, time.Now())
 	if len(s.answers) == 0 {

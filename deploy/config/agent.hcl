@@ -139,7 +139,7 @@ catalog {
     tls_server_name = ""
     check           = "ttl" # how Consul learns of readiness: ttl, http (asks listeners.ready)
     wait_time       = "1m"  # longest blocking query, 10ms to 10m
-    distrust_for    = "5m"  # how long a vanished instance is remembered
+    distrust_for    = "5m"  # how long a vanished instance is remembered; the last one, until Consul confirms it
     ttl             = "15s" # of the agent's own check, renewed three times as often
     # Consul forgets an agent that was critical for so long; at least 1m.
     deregister_after = "30m"
