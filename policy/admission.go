@@ -21,12 +21,14 @@ type Admission struct {
 	threshold atomic.Uint32 // ranks below are refused: the controller's, or what a full queue raised it to
 	floor     atomic.Uint32 // ranks that, spilled, are below are refused
 	waiting   atomic.Int64  // length of the queue
+	raised    atomic.Bool   // threshold is above the ruling
+	ruling    atomic.Uint32 // the controller's threshold
 	usual     atomic.Int64  // ns: baseline latency, 0 unknown
 
 	meter meter
 	queue waitQueue
 
-	mu      sync.Mutex // guards what Tick and the setters keep; taken before queue.mu
+	mu      sync.Mutex // guards control
 	control control
 	stats   atomic.Pointer[AdmissionStats] // as of the last tick
 }
@@ -119,7 +121,9 @@ type Expectation struct {
 // NewAdmission returns an Admission that has learned nothing yet.
 func NewAdmission(cfg AdmissionConfig, now time.Time) *Admission {
 	a := &Admission{config: cfg.withDefaults(), epoch: now}
-	a.control.init(a.config)
+	a.control.limiter = newLimiter(a.config)
+	a.control.rejector.critical = criticalMemory + 1
+	a.queue.dropped = -1
 	a.limit.Store(int64(a.config.StartLimit))
 	a.stats.Store(&AdmissionStats{Limit: a.config.StartLimit})
 	return a

@@ -8,24 +8,29 @@ import "time"
 // refused. An Admitted request must Leave.
 func (a *Admission) Enter(now time.Time, e Entry, w *Waiter) Admit {
 	rank := e.Rank.bounded()
-	a.meter.arrived(rank, a.inFlight.Load())
+	a.meter.arrived(rank, a.inFlight.Load(), a.waiting.Load())
 	threshold := Rank(a.threshold.Load())
 	if rank < threshold {
-		return Admit{Shed, ShedOverload, threshold}
+		return a.refuse(ShedOverload, threshold)
 	}
 	if floor := Rank(a.floor.Load()); floor > 0 && rank.AsSpilled() < floor {
-		return Admit{Shed, ShedOverload, max(threshold, rank+1)}
+		return a.refuse(ShedOverload, max(threshold, rank+1))
 	}
 	if !e.Deadline.IsZero() && a.tooLate(now, e.Deadline) {
-		return Admit{Shed, ShedDeadline, threshold}
+		return a.refuse(ShedDeadline, threshold)
 	}
 	if a.waiting.Load() == 0 && a.take() {
 		return Admit{Admitted, ShedNone, threshold}
 	}
 	if w == nil {
-		return Admit{Shed, ShedQueueFull, threshold}
+		return a.refuse(ShedQueueFull, threshold)
 	}
 	return a.wait(now, rank, e.Deadline, w)
+}
+
+func (a *Admission) refuse(reason ShedReason, threshold Rank) Admit {
+	a.meter.shed.Add(1)
+	return Admit{Shed, reason, threshold}
 }
 
 // take takes a slot if one is free.
@@ -57,7 +62,7 @@ func (a *Admission) tooLate(now, deadline time.Time) bool {
 func (a *Admission) Leave(now time.Time, s Sample) {
 	a.meter.left(a.at(now), s)
 	a.inFlight.Add(-1)
-	if a.waiting.Load() > 0 {
+	if a.waiting.Load() > 0 || a.raised.Load() {
 		a.serveQueue(now)
 	}
 }

@@ -11,9 +11,10 @@ const recentArrivals = 1024
 type meter struct {
 	arrivals [rankBands]atomic.Uint64
 	found    atomic.Uint64 // sum of what arrivals found in flight
+	queued   atomic.Uint64 // the same of the queue
+	shed     atomic.Uint64
 	next     atomic.Uint32
 	recent   [recentArrivals]atomic.Uint32 // ranks plus one, 0: not yet
-	admitted atomic.Uint64
 
 	ended   atomic.Uint64
 	refused atomic.Uint64
@@ -23,9 +24,12 @@ type meter struct {
 
 type latencySum struct{ count, sum atomic.Int64 }
 
-func (m *meter) arrived(rank Rank, inFlight int64) {
+func (m *meter) arrived(rank Rank, inFlight, queued int64) {
 	m.arrivals[rank.band()].Add(1)
 	m.found.Add(uint64(inFlight))
+	if queued > 0 {
+		m.queued.Add(uint64(queued))
+	}
 	m.recent[m.next.Add(1)%recentArrivals].Store(uint32(rank) + 1)
 }
 
@@ -42,4 +46,35 @@ func (m *meter) left(at time.Duration, s Sample) {
 			sum.sum.Add(int64(took))
 		}
 	}
+}
+
+// window is what the meter counted since it was last read.
+type window struct {
+	arrivals      [rankBands]uint64
+	found, queued uint64
+	shed          uint64
+	ended         int64
+	refused       int64
+	latency       latencySums
+}
+
+func (m *meter) read() (w window) {
+	for band := range m.arrivals {
+		w.arrivals[band] = m.arrivals[band].Swap(0)
+	}
+	w.found, w.queued = m.found.Swap(0), m.queued.Swap(0)
+	w.shed = m.shed.Swap(0)
+	w.ended, w.refused = int64(m.ended.Swap(0)), int64(m.refused.Swap(0))
+	for c := range m.latency {
+		w.latency[c].count = m.latency[c].count.Swap(0)
+		w.latency[c].sum = time.Duration(m.latency[c].sum.Swap(0))
+	}
+	return w
+}
+
+func (w *window) arrived() (n uint64) {
+	for _, count := range w.arrivals {
+		n += count
+	}
+	return n
 }

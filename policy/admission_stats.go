@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // AdmissionStats is what an Admission knows and does, as of its last tick;
 // InFlight and Queued are current. Rates are moving averages over about a second.
@@ -26,6 +29,69 @@ type AdmissionStats struct {
 
 	Expected [int(Critical) + 1]float64 // spill still to come, per second by class
 	Cause    string                     // region because of whose spill Threshold is up; "": local demand is
+}
+
+// observed is what is only for show, and for the rates by class.
+type observed struct {
+	local, spilled [int(Critical) + 1]float64
+	arriving       float64
+	serving        float64
+	refusing       float64
+	waits          [waitWindows]time.Duration // longest of each of the last windows
+	nextWait       int
+}
+
+const waitWindows = 10
+
+func (o *observed) observe(w *window, elapsed, longest time.Duration) {
+	for c := range o.local {
+		spilled := RankOf(Class(c), 0, true, false).band()
+		o.spilled[c] = smoothed(o.spilled[c], perSecond(w.arrivals[spilled], elapsed), elapsed, rateMemory)
+		own := w.arrivals[spilled+1] + w.arrivals[c]
+		o.local[c] = smoothed(o.local[c], perSecond(own, elapsed), elapsed, rateMemory)
+	}
+	o.arriving = smoothed(o.arriving, perSecond(w.arrived(), elapsed), elapsed, rateMemory)
+	o.serving = smoothed(o.serving, perSecond(uint64(w.ended), elapsed), elapsed, rateMemory)
+	o.refusing = smoothed(o.refusing, perSecond(w.shed, elapsed), elapsed, rateMemory)
+	o.waits[o.nextWait] = longest
+	o.nextWait = (o.nextWait + 1) % waitWindows
+}
+
+func perSecond(count uint64, elapsed time.Duration) float64 {
+	return float64(count) / elapsed.Seconds()
+}
+
+func (o *observed) rejecting() float64 {
+	if o.arriving == 0 {
+		return 0
+	}
+	return min(1, o.refusing/o.arriving)
+}
+
+// publish makes the statistics of now those that Stats returns.
+func (a *Admission) publish() {
+	c := &a.control
+	s := &AdmissionStats{
+		Limit: c.slots(), Hard: c.hard,
+		Threshold: c.rejector.threshold, Rejecting: c.view.rejecting(), QueueWait: slices.Max(c.view.waits[:]),
+		Capacity: c.capacity(), Serving: c.view.serving,
+		Local: c.view.local, Spilled: c.view.spilled,
+		Baseline: c.limiter.usual, Latency: c.limiter.last,
+		Expected: c.ranks.expected,
+	}
+	if c.becauseOfSpill() {
+		s.Cause = c.forecast.told.Cause
+	}
+	a.stats.Store(s)
+}
+
+// becauseOfSpill says that without what spills in, or is to, there were room.
+func (c *control) becauseOfSpill() bool {
+	own := c.rejector.in
+	for _, rate := range c.view.spilled {
+		own -= rate
+	}
+	return c.rejector.threshold > 0 && c.forecast.stands() && own <= c.rejector.room
 }
 
 // Stats returns what is known now. It does not lock; it costs one copy.

@@ -4,57 +4,146 @@ import "time"
 
 // control is what Tick keeps from one time to the next.
 type control struct {
-	config    AdmissionConfig
+	last      time.Duration
+	stalls    int // late ticks in a row
 	hard      int
 	instances int
-	expected  Expectation
+
+	limiter  limiter
+	gathered measurement // windows that had too few answers by themselves
+	arrived  float64     // arrivals in gathered
+	found    float64     // sum of what they found in flight
+	rejector rejector
+	forecast forecast
+	ranks    rankMix
+	view     observed
 }
 
-func (c *control) init(config AdmissionConfig) { c.config = config }
-
-func (c *control) threshold() Rank { return 0 }
+const (
+	lateTick   = 1.5 // windows between ticks: this process stalled, and what it measured is its own
+	mostStalls = 5   // in a row; if every tick is late, that is the machine we have
+)
 
 // Tick works what happened since the last one into limit and threshold. Its
-// owner calls it every AdmissionConfig.Window. It calls Decided of those who get
-// a slot by it, or whose time is over.
+// owner calls it every AdmissionConfig.Window; one that comes half a window too
+// late finds that this process stalled, and discards what was measured. It calls
+// Decided of those who get a slot by it, or whose time is over.
 func (a *Admission) Tick(now time.Time) {
 	a.mu.Lock()
-	s := AdmissionStats{Limit: int(a.limit.Load()), Hard: a.control.hard}
-	a.stats.Store(&s)
+	at := a.at(now)
+	if elapsed := at - a.control.last; elapsed >= a.config.Window/2 {
+		a.control.last = at
+		a.tick(at, elapsed)
+	}
 	a.mu.Unlock()
 	a.serveQueue(now)
 }
 
-// Expect tells of spill that is coming, in place of what was told before. The
-// threshold rises for it at the next tick, and comes down as real spilled
-// requests arrive, or when they do not within about ten seconds.
-func (a *Admission) Expect(x Expectation) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.control.expected = x
-}
-
-// SetFloor refuses requests whose rank, spilled, is below r: the threshold that
-// the region behind this Admission reports. 0: none.
-func (a *Admission) SetFloor(r Rank) { a.floor.Store(uint32(min(r, MaxRank+1))) }
-
-// SetHard sets the most that may be in flight whatever is learned; 0: no such
-// limit.
-func (a *Admission) SetHard(n int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.control.hard = max(0, n)
-	limit := a.config.StartLimit
-	if n > 0 {
-		limit = n
+func (a *Admission) tick(at, elapsed time.Duration) {
+	c := &a.control
+	w := a.meter.read()
+	dropped, longest := a.queue.takeDrops()
+	counts := a.counts(&w, elapsed, dropped)
+	c.view.observe(&w, elapsed, longest)
+	if c.stalled(elapsed, a.config.Window) {
+		a.meter.after.Store(int64(at))
+		c.discard()
+	} else {
+		c.gather(&w, &counts)
+		c.rejector.learn(&counts)
 	}
-	a.limit.Store(int64(limit))
+	if c.enough(a.config) {
+		c.limiter.learn(&c.gathered)
+		c.discard()
+	}
+	a.decide(elapsed)
 }
 
-// SetInstances tells how many instances are ready: the limit scales with them.
-// 0: unknown.
-func (a *Admission) SetInstances(ready int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.control.instances = max(0, ready)
+// counts is what the rejector wants to know of a window.
+func (a *Admission) counts(w *window, elapsed time.Duration, dropped int) tickCounts {
+	t := tickCounts{elapsed: elapsed, arrived: float64(w.arrived()), ended: float64(w.ended), drops: dropped >= 0}
+	t.dropped = Rank(max(0, dropped))
+	if t.arrived > 0 {
+		t.inFlight, t.queued = float64(w.found)/t.arrived, float64(w.queued)/t.arrived
+	} else {
+		t.inFlight, t.queued = float64(a.inFlight.Load()), float64(a.waiting.Load())
+	}
+	return t
+}
+
+func (c *control) stalled(elapsed, window time.Duration) bool {
+	if elapsed <= time.Duration(lateTick*float64(window)) {
+		c.stalls = 0
+		return false
+	}
+	c.stalls++
+	return c.stalls <= mostStalls
+}
+
+func (c *control) discard() {
+	c.gathered = measurement{}
+	c.arrived, c.found = 0, 0
+}
+
+// gather adds a window to those that are not yet enough.
+func (c *control) gather(w *window, t *tickCounts) {
+	m := &c.gathered
+	m.elapsed += t.elapsed
+	m.latency.add(&w.latency)
+	m.ended += w.ended - w.refused
+	m.refused += w.refused
+	m.shedding = m.shedding || t.drops || c.rejector.threshold > 0
+	c.arrived += max(1, t.arrived)
+	c.found += t.inFlight * max(1, t.arrived)
+	m.inFlight = c.found / c.arrived
+}
+
+// enough says that what was gathered is a measurement: enough answers, over a
+// time that answers to the last change of the limit have come in.
+func (c *control) enough(config AdmissionConfig) bool {
+	const settles, longest = 2, 2 * time.Second
+	m := &c.gathered
+	if m.latency.count()+m.refused < int64(config.MinSamples) {
+		return false
+	}
+	return m.elapsed >= min(longest, max(config.Window, settles*m.latency.mean()))
+}
+
+// decide puts limit and threshold in force.
+func (a *Admission) decide(elapsed time.Duration) {
+	c := &a.control
+	limit := c.slots()
+	c.forecast.age(elapsed)
+	c.ranks.read(&a.meter)
+	c.ranks.expected = c.forecast.remaining(c.view.spilled)
+	c.rejector.decide(float64(limit), &c.ranks, c.capacity())
+	a.limit.Store(int64(limit))
+	a.usual.Store(int64(c.limiter.usual))
+	a.queue.mu.Lock()
+	a.ruling.Store(uint32(c.rejector.threshold))
+	a.rule()
+	a.queue.mu.Unlock()
+	a.publish()
+}
+
+// slots is the limit in force.
+func (c *control) slots() int {
+	if c.hard > 0 {
+		return min(int(c.limiter.limit), c.hard)
+	}
+	return int(c.limiter.limit)
+}
+
+// capacity in requests a second, 0 unknown: what was seen, but no more than the
+// hard limit lets through.
+func (c *control) capacity() float64 {
+	seen := c.limiter.capacity.now(c.limiter.usual)
+	if c.hard == 0 || c.limiter.usual == 0 {
+		return seen
+	}
+	through := float64(c.hard) / c.limiter.usual.Seconds()
+	if seen == 0 {
+		return through
+	}
+	return min(seen, through)
 }

@@ -3,7 +3,6 @@ package policy
 import (
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -29,8 +28,8 @@ type waitQueue struct {
 	mu       sync.Mutex
 	waiters  []*Waiter
 	earliest time.Duration // no waiter's time ends before
-	dropped  atomic.Uint32 // highest rank refused out of the queue, plus one, since the last tick
-	longest  atomic.Int64  // ns: longest wait of one that was admitted, since the last tick
+	dropped  int           // highest rank refused out of the queue since the last tick, -1: none
+	longest  time.Duration // longest wait of one that was admitted, since the last tick
 }
 
 // decided is a chain of waiters whose verdict is known, to be told once no lock
@@ -125,18 +124,18 @@ func (a *Admission) removeWaiter(place int) {
 // to its rank: until the queue has run empty nothing that ranks lower shall get
 // in where this one could not.
 func (a *Admission) dropRank(rank Rank, reason ShedReason) Admit {
-	raise(&a.queue.dropped, uint32(rank)+1)
-	raise(&a.threshold, uint32(rank))
-	return Admit{Shed, reason, Rank(a.threshold.Load())}
+	a.queue.dropped = max(a.queue.dropped, int(rank))
+	if uint32(rank) > a.threshold.Load() {
+		a.raised.Store(true)
+		a.threshold.Store(uint32(rank))
+	}
+	return a.refuse(reason, Rank(a.threshold.Load()))
 }
 
-func raise(value *atomic.Uint32, to uint32) {
-	for {
-		old := value.Load()
-		if old >= to || value.CompareAndSwap(old, to) {
-			return
-		}
-	}
+// rule puts the controller's threshold back in force.
+func (a *Admission) rule() {
+	a.raised.Store(false)
+	a.threshold.Store(a.ruling.Load())
 }
 
 // serveQueue gives free slots to those who wait.
@@ -155,11 +154,11 @@ func (a *Admission) admitWaiting(at time.Duration, done *decided) {
 	for len(q.waiters) > 0 && a.take() {
 		best := q.waiters[len(q.waiters)-1]
 		a.removeWaiter(len(q.waiters) - 1)
-		q.longest.Store(max(q.longest.Load(), int64(at-best.since)))
+		q.longest = max(q.longest, at-best.since)
 		done.add(best, Admit{Admitted, ShedNone, Rank(a.threshold.Load())})
 	}
-	if len(q.waiters) == 0 {
-		a.threshold.Store(uint32(a.control.threshold()))
+	if len(q.waiters) == 0 && a.raised.Load() && a.inFlight.Load() < a.limit.Load() {
+		a.rule()
 	}
 }
 
@@ -192,4 +191,14 @@ func (a *Admission) Abandon(w *Waiter) bool {
 	}
 	a.removeWaiter(slices.Index(a.queue.waiters, w))
 	return true
+}
+
+// takeDrops returns what happened since it was last asked: the highest rank
+// refused (-1: none), and the longest wait of one admitted.
+func (q *waitQueue) takeDrops() (dropped int, longest time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	dropped, longest = q.dropped, q.longest
+	q.dropped, q.longest = -1, 0
+	return dropped, longest
 }

@@ -1,0 +1,91 @@
+package policy
+
+import (
+	"math"
+	"time"
+)
+
+// A service can be slow because too much is in flight, or because it became
+// slower. Only the first is helped by a lower limit. evidence compares what
+// latency did while the limit was cut: if it did not fall with the limit, the
+// baseline is out of date. The exponent of latency over limit is 1 at a service
+// that is full, and 0 at one that is not.
+const (
+	evidenceCut      = 1.5             // the limit was this many times as high
+	evidenceExponent = 0.3             // less is no queue
+	evidenceMemory   = 8 * time.Second // older measurements are of another time
+	evidenceKept     = 32
+	evidenceAtLeast  = 3 * time.Second // at the least limit, that nothing can be cut from
+)
+
+type evidence struct {
+	past    [evidenceKept]point
+	kept    int
+	atLeast time.Duration // how long at the least limit, and too slow
+}
+
+type point struct {
+	limit, latency float64 // latency as ratio to the baseline
+	age            time.Duration
+}
+
+func (e *evidence) forget() { *e = evidence{} }
+
+// judge takes in a measurement. found: latency does not depend on the limit;
+// then the baseline has been moved to it, and higher is the limit to go back to.
+func (e *evidence) judge(l *limiter, m *measurement, binding bool) (higher float64, found bool) {
+	e.grow(m.elapsed)
+	if !binding {
+		e.forget()
+		return 0, false
+	}
+	now := point{limit: math.Floor(l.limit), latency: l.ratio}
+	if higher, found = e.refutes(l, m, now); found {
+		l.base.scale(l.confirmed)
+		l.ratio, l.confirmed = 1, 1
+		e.forget()
+		return higher, true
+	}
+	e.keep(now)
+	return 0, false
+}
+
+// refutes says that the congestion which the baseline claims is none.
+func (e *evidence) refutes(l *limiter, m *measurement, now point) (higher float64, found bool) {
+	if l.confirmed <= limitTolerance {
+		e.atLeast = 0
+		return 0, false
+	}
+	if l.limit <= l.least {
+		if e.atLeast += m.elapsed; e.atLeast > evidenceAtLeast {
+			return l.limit, true
+		}
+	}
+	for _, past := range e.past[:e.kept] {
+		if past.limit >= evidenceCut*now.limit {
+			flat := math.Log(past.latency/now.latency) < evidenceExponent*math.Log(past.limit/now.limit)
+			return past.limit, flat
+		}
+	}
+	return 0, false
+}
+
+// grow makes the past older.
+func (e *evidence) grow(elapsed time.Duration) {
+	for i := range e.kept {
+		if e.past[i].age += elapsed; e.past[i].age > evidenceMemory {
+			e.kept = i
+			return
+		}
+	}
+}
+
+// keep puts a point first.
+func (e *evidence) keep(p point) {
+	if p.limit == 0 {
+		return
+	}
+	copy(e.past[1:], e.past[:])
+	e.past[0] = p
+	e.kept = min(e.kept+1, evidenceKept)
+}

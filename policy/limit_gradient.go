@@ -1,0 +1,124 @@
+package policy
+
+import (
+	"math"
+	"time"
+)
+
+// The limit follows the gradient of latency (after Netflix's concurrency-limits,
+// Gradient2): L ← tolerance/ratio·L + allowance·√L, ratio being the latency now
+// over the baseline. A service of N slots has a ratio of L/N when it is full, so
+// L settles a little above tolerance·N whatever the time that a slot is held.
+const (
+	limitTolerance = 1.1  // ratio that is not yet congestion
+	limitAllowance = 0.2  // times √L: room for a queue in the service, and what makes several agents' limits equal
+	limitSmoothing = 0.5  // of the way to its target that the limit goes at a time
+	limitSteepest  = 0.5  // it falls to no less of itself at a time
+	refusedSteep   = 0.9  // the same, when the service refuses
+	refusedShare   = 0.02 // of answers: fewer refusals are not congestion
+
+	bindingFrom = 0.85 // of the slots taken on average: more were wanted, so the limit may grow
+	calmUpTo    = 0.6  // of the slots taken on average: latency is the service's own, the baseline follows
+
+	baselineRise = 10 * time.Second // time constants of the baseline
+	baselineFall = time.Second
+)
+
+// measurement is what enough answers say.
+type measurement struct {
+	elapsed  time.Duration
+	latency  latencySums
+	ended    int64   // without those that the service refused
+	refused  int64   // by the service
+	inFlight float64 // average, as arrivals found it
+	shedding bool    // some were refused for want of capacity
+}
+
+// limiter finds how many requests may be in flight. Not safe for concurrent use.
+type limiter struct {
+	least, most float64
+	limit       float64
+	base        baselines
+	ratio       float64 // of the last measurement
+	confirmed   float64 // the lesser of the last two ratios: one alone may be a pause
+	usual, last time.Duration
+	grown       bool // congestion was seen: no more doubling
+	evidence    evidence
+	capacity    knownCapacity
+}
+
+func newLimiter(c AdmissionConfig) limiter {
+	return limiter{least: float64(c.MinLimit), most: float64(c.MaxLimit), limit: float64(c.StartLimit), ratio: 1, confirmed: 1}
+}
+
+// learn takes in a measurement.
+func (l *limiter) learn(m *measurement) {
+	ratio, known := l.base.ratio(&m.latency)
+	l.base.adopt(&m.latency, ratio)
+	if known {
+		l.confirmed = min(l.ratio, ratio)
+	}
+	l.ratio = ratio
+	taken := m.inFlight / math.Floor(l.limit)
+	l.capacity.learn(l, m, taken)
+	l.followBaseline(m, taken)
+	l.step(m, taken)
+	if usual := l.base.usual(&m.latency); usual > 0 {
+		l.usual, l.last = time.Duration(usual), m.latency.mean()
+	}
+}
+
+// followBaseline lets the baseline follow while the limit is far from binding.
+// Otherwise it only falls: what is faster than the baseline under load would be
+// at least as fast without.
+func (l *limiter) followBaseline(m *measurement, taken float64) {
+	calm := taken < calmUpTo && !m.shedding
+	if l.ratio < 1 {
+		l.base.follow(&m.latency, weightOf(m.elapsed, baselineFall))
+	} else if calm {
+		l.base.follow(&m.latency, weightOf(m.elapsed, baselineRise))
+	}
+}
+
+func weightOf(elapsed, memory time.Duration) float64 {
+	return -math.Expm1(-float64(elapsed) / float64(memory))
+}
+
+func (l *limiter) step(m *measurement, taken float64) {
+	binding := taken >= bindingFrom
+	if m.refusedMuch() {
+		l.grown = true
+		l.set(l.limit * max(refusedSteep, 1-m.refusedPart()))
+		return
+	}
+	if l.confirmed > limitTolerance {
+		l.grown = true
+	}
+	if higher, found := l.evidence.judge(l, m, binding); found {
+		l.set(higher)
+		return
+	}
+	if binding && !l.grown && l.ratio <= limitTolerance {
+		l.set(2 * l.limit)
+		return
+	}
+	target := l.limit*max(limitSteepest, limitTolerance/l.confirmed) + limitAllowance*math.Sqrt(l.limit)
+	if (target > l.limit && binding) || (target < l.limit && taken >= calmUpTo) {
+		l.set(l.limit + limitSmoothing*(target-l.limit))
+	}
+}
+
+func (l *limiter) set(limit float64) { l.limit = min(max(limit, l.least), l.most) }
+
+func (m *measurement) refusedPart() float64 {
+	return float64(m.refused) / float64(max(1, m.ended+m.refused))
+}
+
+func (m *measurement) refusedMuch() bool { return m.refusedPart() > refusedShare }
+
+// scaled is called when the service has factor times its instances.
+func (l *limiter) scaled(factor float64) {
+	l.set(l.limit * factor)
+	l.capacity.scaled(factor)
+	l.evidence.forget()
+}

@@ -1,0 +1,96 @@
+package policy
+
+import (
+	"math"
+	"time"
+)
+
+// The threshold follows the share of arrivals for which there is no room
+// (after Uber's Cinnamon: in, out and free slots). It lets in a little more than
+// there is room for: the queue orders what is too much by rank, and never runs
+// empty for want of luck.
+const (
+	admitSurplus   = 0.05                 // of the room, let in above it
+	queueAim       = 5 * time.Millisecond // the queue that the controller aims at, as time that it takes to serve
+	queueGain      = 0.025                // of the room, for a queue that is off by as much as the aim
+	queueMostGain  = 0.15                 // of the room, that the queue moves at most
+	shedMemory     = 500 * time.Millisecond
+	surprise       = 4.0         // standard deviations of a window from the average: load stepped, follow at once
+	criticalMemory = time.Second // after a critical was refused out of the queue, the threshold may rise into criticals
+	leastArrivals  = 1.0         // a second; below nothing is shed
+	inFlightLeast  = 0.5
+)
+
+// rejector finds the threshold. Not safe for concurrent use.
+type rejector struct {
+	in, out   float64       // per second
+	inFlight  float64       // average found by arrivals
+	queued    float64       // the same
+	share     float64       // of the arrivals to refuse
+	critical  time.Duration // since a critical was refused out of the queue
+	threshold Rank
+	room      float64 // requests a second that may be let in
+}
+
+// tickCounts is what a window's counters say to the rejector.
+type tickCounts struct {
+	elapsed          time.Duration
+	arrived, ended   float64
+	inFlight, queued float64 // averages found by arrivals; of the moment where there were none
+	dropped          Rank    // highest rank refused out of the queue
+	drops            bool
+}
+
+func (r *rejector) learn(t *tickCounts) {
+	r.in = followed(r.in, t.arrived, t.elapsed)
+	r.out = followed(r.out, t.ended, t.elapsed)
+	weight := weightOf(t.elapsed, shedMemory/2)
+	r.inFlight += weight * (t.inFlight - r.inFlight)
+	r.queued += weight * (t.queued - r.queued)
+	r.critical = min(r.critical+t.elapsed, time.Hour)
+	if t.drops && t.dropped.Class() == Critical && !t.dropped.OverQuota() {
+		r.critical = 0
+	}
+}
+
+// followed is a moving average of a rate that jumps when chance does not explain
+// what was counted.
+func followed(rate, count float64, elapsed time.Duration) float64 {
+	seen := count / elapsed.Seconds()
+	expected := rate * elapsed.Seconds()
+	if math.Abs(count-expected) > surprise*math.Sqrt(expected+1) {
+		return seen
+	}
+	return smoothed(rate, seen, elapsed, shedMemory)
+}
+
+// potential is how many requests a second would end if every slot were taken.
+func (r *rejector) potential(limit float64) float64 {
+	return r.out * max(1, limit/max(r.inFlight, inFlightLeast))
+}
+
+// decide sets share and threshold for what arrived lately and what is expected.
+func (r *rejector) decide(limit float64, ranks *rankMix, capacity float64) {
+	room := r.potential(limit)
+	if capacity > 0 {
+		room = min(room, max(capacity, r.out))
+	}
+	aim := max(1, room*queueAim.Seconds())
+	correction := min(max(queueGain*(aim-r.queued)/aim, -queueMostGain), queueMostGain)
+	room *= 1 + admitSurplus + correction
+	r.room = room
+	r.threshold, r.share = r.thresholdFor(ranks)
+}
+
+func (r *rejector) thresholdFor(ranks *rankMix) (Rank, float64) {
+	demand := r.in + ranks.expectedRate()
+	if demand <= leastArrivals {
+		return 0, 0
+	}
+	share := max(0, 1-r.room/demand)
+	threshold := ranks.below(share, r.in)
+	if r.critical > criticalMemory {
+		threshold = min(threshold, RankOf(Critical, 0, true, false))
+	}
+	return threshold, share
+}
