@@ -60,7 +60,7 @@ func TestSpillStepTo90WithOldReports(t *testing.T) {
 						s.delay, s.interval = 100*time.Millisecond, c.age
 					}
 					goal := setPlant(s, plant)
-					res := measureStep(s, goal, 60300*time.Millisecond, 5*time.Minute)
+					res := measureStep(s, goal, 60300*time.Millisecond, 3*time.Minute)
 					t.Logf("overshoot %.2f %%, swing %.2f points, reached %.2f s", 100*res.overshoot, res.swing, res.reached)
 					if res.overshoot > 0.05 || res.swing > 3 || res.reached > c.bound {
 						t.Errorf("beyond 5 %%, 3 points, %v s", c.bound)

@@ -13,7 +13,7 @@ import (
 func drawMesh(t *rapid.T, tb testing.TB, part float64) *simSpill {
 	var regions []*simRegion
 	capacity, demand := 0.0, 0.0
-	for i := range rapid.IntRange(3, 8).Draw(t, "regions") {
+	for i := range rapid.IntRange(3, 6).Draw(t, "regions") {
 		r := region(fmt.Sprint("r", i), "g", rapid.Float64Range(0, 300).Draw(t, "place"),
 			rapid.Float64Range(100, 5000).Draw(t, "capacity"), rapid.Float64Range(1, 1000).Draw(t, "demand"))
 		regions, capacity, demand = append(regions, r), capacity+r.capacity, demand+r.demand

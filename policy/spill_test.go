@@ -286,3 +286,23 @@ func TestARegionThatJoinsMovesNoShares(t *testing.T) {
 		t.Errorf("from %v to %v", before, got)
 	}
 }
+
+func TestSharesFreezeWhenTheOwnReportIsTooOld(t *testing.T) {
+	now, s := planTime, NewSpill(SpillConfig{})
+	roomy, full := Load{Ready: 1, Capacity: 1000, Demand: byClass(300)}, Load{Ready: 1, Capacity: 1000, Demand: byClass(990)}
+	s.Update(pairView(t, now, 1, 0, roomy), now)
+	see := func(other Load) *Shares {
+		v := pairView(t, now, 1, 0, other)
+		v.HomeReported = planTime
+		s.Update(v, now)
+		return v.Shares["svc"]
+	}
+	for now.Sub(planTime) < 16*time.Second {
+		now = now.Add(500 * time.Millisecond)
+		see(roomy)
+	}
+	for range 20 {
+		now = now.Add(500 * time.Millisecond)
+		near(t, "spill although the other has no room now", see(full).Weight("b"), 0.2, 1e-6)
+	}
+}
