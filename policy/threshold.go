@@ -64,9 +64,12 @@ func followed(rate, count float64, elapsed time.Duration) float64 {
 	return smoothed(rate, seen, elapsed, shedMemory)
 }
 
-// potential is how many requests a second would end if every slot were taken.
+// potential is how many requests a second would end if every slot were taken, or
+// how many more the free ones can take in although nothing ended yet: where each
+// takes long, or has only just begun to come, the former says nothing.
 func (r *rejector) potential(limit float64) float64 {
-	return r.out * max(1, limit/max(r.inFlight, inFlightLeast))
+	free := max(0, limit-r.inFlight-r.queued)
+	return max(r.out*max(1, limit/max(r.inFlight, inFlightLeast)), r.out+free/shedMemory.Seconds())
 }
 
 // decide sets share and threshold for what arrived lately and what is expected.
