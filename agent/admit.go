@@ -207,15 +207,12 @@ func (x *exchange) readWithin(grace *time.Timer) bool {
 	return x.readBody()
 }
 
-// refuseShed answers what is refused for capacity. Before the body of an
-// HTTP/1.1 request was read, net/http would wait for it first.
+// refuseShed answers what is refused for capacity. The edge sees to the body
+// that nobody reads, so that the connection stays in use.
 func (x *exchange) refuseShed(reason, cause string, retryMS int64) {
 	x.status, x.reason, x.shed, x.region = http.StatusServiceUnavailable, reason, true, ""
 	class := x.decision.Route.Class
 	x.gate.shed.count(x.agent.metrics.shed, x.gate.target, class, reason, cause)
-	if x.body == nil && x.r.ProtoMajor == 1 {
-		_ = http.NewResponseController(x.w).EnableFullDuplex()
-	}
 	if retryMS <= 0 {
 		retryMS = retryAfter(0)
 	}
