@@ -159,7 +159,11 @@ func TestWhatExpiresInTheQueueIsNeverSent(t *testing.T) {
 	r := post("/critical", nil)
 	r.Header.Set(headerTimeout, "0.01")
 	rec := httptest.NewRecorder()
+	began := time.Now()
 	a.handle(rec, r, policy.Device{})
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("it waited for %s", took)
+	}
 	if rec.Code != 503 || !strings.Contains(rec.Body.String(), `"reason":"expired"`) {
 		t.Errorf("status %d: %s", rec.Code, rec.Body)
 	}

@@ -74,6 +74,9 @@ func TestAFarAgentsRefusalIsFinalAndNobodysFault(t *testing.T) {
 			t.Errorf("counted as %+v", s)
 		}
 	}
+	if n := home.Agents[0].RetrySeries(); n != 0 {
+		t.Errorf("it is sent again: %d series", n)
+	}
 	refuseAll(t, m, "eu-2", false)
 	if resp, body := c.send("PUT", "/keyed", []byte("x")); resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("X-Served-By"), "eu-2/") {
 		t.Errorf("afterwards: status %d from %q: %s", resp.StatusCode, resp.Header.Get("X-Served-By"), body)
