@@ -26,6 +26,7 @@ func TestForgedForwardIsRefused(t *testing.T) {
 	for name, bad := range map[string][]string{
 		HeaderClass:    {"urgent"},
 		HeaderDeadline: {"-1"},
+		HeaderRank:     {"1535"}, // critical, where the class is bulk
 		HeaderService:  {"a b"},
 		HeaderSubset:   {"../x"},
 		HeaderDevice:   {"a", "b"},
@@ -36,6 +37,21 @@ func TestForgedForwardIsRefused(t *testing.T) {
 		h[name] = bad
 		if f, err := ReadForward(h); !errors.Is(err, policy.ErrInvalid) {
 			t.Errorf("%s %q: %+v, %v", name, bad, f, err)
+		}
+	}
+}
+
+func TestRankOfAnOlderAgentIsTheMiddleOfItsClass(t *testing.T) {
+	h := http.Header{}
+	Forward{Class: policy.High, Rank: policy.RankOf(policy.High, 9, false, false), Deadline: time.Second, Target: policy.Target{Service: "s"}, Region: "r"}.Set(h)
+	delete(h, HeaderRank)
+	if f, err := ReadForward(h); err != nil || f.Rank != policy.RankOf(policy.High, 64, false, false) {
+		t.Errorf("%s, %v", f.Rank, err)
+	}
+	for _, bad := range []string{"1536", "65536", "-1", "1e3", "high/local/1", "9", " "} {
+		h[HeaderRank] = []string{bad}
+		if f, err := ReadForward(h); !errors.Is(err, policy.ErrInvalid) {
+			t.Errorf("%q: %s, %v", bad, f.Rank, err)
 		}
 	}
 }
@@ -69,11 +85,11 @@ func TestMeshHeadersStayInTheMesh(t *testing.T) {
 }
 
 func FuzzHeader(f *testing.F) {
-	f.Add("critical", "1500", "alarms", "canary", "urn:d:1", "alarms", "eu-1")
-	f.Add("CRITICAL", "0", "", "\x00", "é", "..", "%")
-	f.Fuzz(func(t *testing.T, class, deadline, service, subset, device, route, region string) {
+	f.Add("critical", "1535", "1500", "alarms", "canary", "urn:d:1", "alarms", "eu-1")
+	f.Add("CRITICAL", "65536", "0", "", "\x00", "é", "..", "%")
+	f.Fuzz(func(t *testing.T, class, rank, deadline, service, subset, device, route, region string) {
 		forward, err := ReadForward(http.Header{
-			HeaderClass: {class}, HeaderDeadline: {deadline}, HeaderService: {service}, HeaderSubset: {subset},
+			HeaderClass: {class}, HeaderRank: {rank}, HeaderDeadline: {deadline}, HeaderService: {service}, HeaderSubset: {subset},
 			HeaderDevice: {device}, HeaderRoute: {route}, HeaderRegion: {region},
 		})
 		if err != nil {
