@@ -2,11 +2,14 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/tidegate/tidegate/agent/admin"
-	"github.com/tidegate/tidegate/policy"
 )
+
+// errNoOverrides says that gossip does not carry operators' words.
+var errNoOverrides = errors.New("this version cannot tell the mesh an operator's word on a region")
 
 // Override tells the mesh an operator's word on a region. Errors are of kind
 // policy.ErrInvalid when it makes no sense, admin.ErrNotFound when no such
@@ -15,5 +18,9 @@ func (a *Agent) Override(_ context.Context, in admin.OverrideRequest) (admin.Ove
 	if err := in.Check(); err != nil {
 		return admin.OverrideAnswer{}, err
 	}
-	return admin.OverrideAnswer{}, fmt.Errorf("%w: gossip has no overrides yet", policy.ErrInvalid)
+	v := a.view.Load()
+	if _, known := v.Regions[in.Region]; !known && in.Region != v.Region {
+		return admin.OverrideAnswer{}, fmt.Errorf("%w: no region %q: `tidegate regions` lists those known", admin.ErrNotFound, in.Region)
+	}
+	return admin.OverrideAnswer{}, errNoOverrides
 }

@@ -73,11 +73,14 @@ func (a *Agent) Regions() admin.RegionsAnswer {
 		own.Load = sumLoads(v.Home)
 	}
 	own.Expected = sumExpected(v)
+	admits := a.admissions.stats()
+	admits.sumTo(&own, "")
 	a.addFreshness(&own, state.Regions[v.Region])
 	ans := admin.RegionsAnswer{Self: a.cfg.Name, Regions: []admin.Region{own}}
 	for _, name := range slices.Sorted(maps.Keys(v.Regions)) {
 		remote := a.remoteRegion(v.Regions[name], state)
 		remote.Override = overrideOf(v, name)
+		admits.sumTo(&remote, name)
 		ans.Regions = append(ans.Regions, remote)
 	}
 	return ans
@@ -134,8 +137,11 @@ func (a *Agent) Services() admin.ServicesAnswer {
 	if v.Policy == nil {
 		return ans
 	}
+	admits := a.admissions.stats()
 	for _, name := range slices.Sorted(maps.Keys(v.Policy.Services())) {
-		ans.Services = append(ans.Services, serviceStatus(v, v.Policy.Services()[name], snapshot))
+		service := serviceStatus(v, v.Policy.Services()[name], snapshot)
+		admits.addTo(&service)
+		ans.Services = append(ans.Services, service)
 	}
 	return ans
 }

@@ -56,3 +56,24 @@ func TestExpectedSpillAddsUpByCause(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
+
+func TestAdmissionsAreShownByServiceAndRegion(t *testing.T) {
+	all := admitting{
+		"a":        {"": {Limit: 10, InFlight: 3, Queued: 1, Rejecting: 0.2}, "eu-2": {Limit: 5}},
+		"a/canary": {"": {Limit: 2, Queued: 1, Rejecting: 0.5}},
+	}
+	service := admin.Service{Name: "a", Regions: []admin.ServiceRegion{{Region: "eu-2"}, {Region: "us-1"}}}
+	all.addTo(&service)
+	if service.Admission == nil || service.Admission.InFlight != 3 || service.Admission.Limit != 10 {
+		t.Errorf("here: %+v", service.Admission)
+	}
+	if there := service.Regions[0].Admission; there == nil || there.Limit != 5 || service.Regions[1].Admission != nil {
+		t.Errorf("elsewhere: %+v, %+v", there, service.Regions[1].Admission)
+	}
+	var own, other admin.Region
+	all.sumTo(&own, "")
+	all.sumTo(&other, "us-1")
+	if own.Limit != 12 || own.Queued != 2 || own.Rejecting != 0.5 || other.Limit != 0 {
+		t.Errorf("regions: %+v, %+v", own, other)
+	}
+}

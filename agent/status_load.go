@@ -92,3 +92,43 @@ func sumExpected(v *policy.View) []admin.Inbound {
 	}
 	return inbounds(all)
 }
+
+// admitting is what this agent's admissions hold, by target and by region; its
+// own region is "".
+type admitting map[string]map[string]policy.AdmissionStats
+
+func (s *admissions) stats() admitting {
+	all := admitting{}
+	s.each(func(target, region string, adm *policy.Admission) {
+		if all[target] == nil {
+			all[target] = map[string]policy.AdmissionStats{}
+		}
+		all[target][region] = adm.Stats()
+	})
+	return all
+}
+
+// addTo shows the admissions of a whole service.
+func (a admitting) addTo(out *admin.Service) {
+	of := a[out.Name]
+	if s, ok := of[""]; ok {
+		out.Admission = admin.AdmissionOf(s)
+	}
+	for n := range out.Regions {
+		if s, ok := of[out.Regions[n].Region]; ok {
+			out.Regions[n].Admission = admin.AdmissionOf(s)
+		}
+	}
+}
+
+// sumTo adds up what leads to a region, over all targets; region is empty for
+// the own one.
+func (a admitting) sumTo(out *admin.Region, region string) {
+	for _, of := range a {
+		if s, ok := of[region]; ok {
+			out.Limit += s.Limit
+			out.Queued += s.Queued
+			out.Rejecting = max(out.Rejecting, s.Rejecting)
+		}
+	}
+}
