@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,17 +44,28 @@ route "svc" {
 // What was under way to an agent that dies goes to another agent of its region,
 // however much it was: a death is no overload, so no retry budget applies.
 func TestAgentThatDiesCostsNoIdempotentRequest(t *testing.T) {
-	m := startMesh(t, dev.Config{Regions: 2, Agents: 2}, nil, "eu-2")
+	const underWay = 16 // half of it with the agent that dies: more than retries may be
+	serve := make(chan struct{})
+	var arrived atomic.Int32
+	waits := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		arrived.Add(1)
+		select {
+		case <-serve:
+		case <-r.Context().Done():
+		}
+	})
+	m := startMesh(t, dev.Config{Regions: 2, Agents: 2, Capacity: 2 * underWay}, waits, "eu-2")
 	device := deviceAt(t, m, "eu-1")
-	if resp, _ := device.send("PUT", "/svc", []byte("x")); resp.StatusCode != http.StatusOK {
-		t.Fatalf("before the death: status %d", resp.StatusCode)
+	var all sync.WaitGroup
+	for range underWay {
+		all.Go(func() { expectServed(t, device) })
 	}
-	crashed := make(chan error, 1)
-	go func() { crashed <- m.Crash(m.Regions[1].Agents[0].Name) }()
-	expectAllServed(t, device)
-	if err := <-crashed; err != nil {
+	eventually(t, "all are under way", func() bool { return arrived.Load() == underWay })
+	if err := m.Crash(m.Regions[1].Agents[0].Name); err != nil {
 		t.Fatal(err)
 	}
+	close(serve)
+	all.Wait()
 }
 
 // expectAllServed sends a hundred PUTs a second for one and a half.
@@ -64,19 +76,22 @@ func expectAllServed(t *testing.T, device *client) {
 	defer due.Stop()
 	for range 150 {
 		<-due.C
-		all.Go(func() {
-			resp, err := device.h3.RoundTrip(device.request("PUT", "/svc", bytes.NewReader([]byte("x"))))
-			if err != nil {
-				t.Errorf("round trip: %v", err)
-				return
-			}
-			_ = resp.Body.Close()
-			if resp.StatusCode != http.StatusOK {
-				t.Errorf("status %d", resp.StatusCode)
-			}
-		})
+		all.Go(func() { expectServed(t, device) })
 	}
 	all.Wait()
+}
+
+func expectServed(t *testing.T, device *client) {
+	t.Helper()
+	resp, err := device.h3.RoundTrip(device.request("PUT", "/svc", bytes.NewReader([]byte("x"))))
+	if err != nil {
+		t.Errorf("round trip: %v", err)
+		return
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("status %d", resp.StatusCode)
+	}
 }
 
 // notGateway finds the agent that hears of verdicts last: it only gets told.

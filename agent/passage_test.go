@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/tidegate/tidegate/agent/dev"
 )
@@ -184,11 +186,26 @@ route "any" {
   }
 }
 `
-	hangs := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	var shortest atomic.Int64 // time that an instance was given
+	hangs := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		_, _ = io.Copy(io.Discard, r.Body) // else it does not hear that the agent hung up
+		<-r.Context().Done()
+		given := int64(time.Since(began))
+		for was := shortest.Load(); given < was && !shortest.CompareAndSwap(was, given); was = shortest.Load() {
+		}
+	})
 	for name, home := range map[string]string{"local": "eu-1", "across the mesh": "eu-2"} {
 		t.Run(name, func(t *testing.T) {
 			m := startMesh(t, dev.Config{Regions: 2, Agents: 1, Policy: []byte(impatient)}, hangs, home)
+			for _, way := range [][2]string{{"eu-1", "eu-2"}, {"eu-2", "eu-1"}} {
+				if err := m.Delay(way[0], way[1], 20*time.Millisecond); err != nil {
+					t.Fatal(err)
+				}
+			}
 			c := deviceAt(t, m, "eu-1")
+			eventually(t, "the distance is known", func() bool { return distance(m, "eu-2") >= 0.03 })
+			shortest.Store(int64(time.Hour))
 			for range 16 {
 				resp, body := c.send("POST", "/svc", []byte("x"))
 				if resp.StatusCode != http.StatusGatewayTimeout || !strings.Contains(body, `"reason":"timeout"`) {
@@ -198,6 +215,19 @@ route "any" {
 			if got := states(t, m, home); !slices.Contains(got, "ejected") {
 				t.Errorf("instances are %v, none is ejected", got)
 			}
+			if got := time.Duration(shortest.Load()); home == "eu-2" && got > 90*time.Millisecond {
+				t.Errorf("instances were given %s at least: no time was left for the answer to come back", got)
+			}
 		})
 	}
+}
+
+// distance is the round trip from eu-1 to a region in seconds, as known there.
+func distance(m *dev.Mesh, to string) float64 {
+	for _, r := range m.Regions[0].Agents[0].Regions().Regions {
+		if r.Name == to && r.RTTSeconds != nil {
+			return *r.RTTSeconds
+		}
+	}
+	return 0
 }
