@@ -31,6 +31,9 @@ type Options struct {
 	Access  *slog.Logger // access log; default: none
 	Network Network      // decorators of its sockets; zero in production
 	Faults  admin.Faults // injects faults for the control API; nil in production
+
+	// Reread reads the configuration again, for a reload; nil: what it says stays.
+	Reread func() (*config.Config, error)
 }
 
 // Agent is one agent of the mesh. New binds its sockets, Start sets it going,
@@ -55,6 +58,7 @@ type Agent struct {
 	creds    *transport.Credentials
 	resetKey *quic.StatelessResetKey
 	edgeTLS  atomic.Pointer[config.Identity]
+	denied   denyList
 
 	view      atomic.Pointer[policy.View]
 	policies  *policies
@@ -105,6 +109,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Agent, error) 
 		firstRegion: map[string]string{},
 		known:       map[string]bool{},
 	}
+	a.denied.set(cfg.TLS.Mesh.Deny)
 	a.metrics = newMetrics(reg, &a.active)
 	a.admissions = newAdmissions(a.metrics.shed)
 	reg.MustRegister(a.admissions)

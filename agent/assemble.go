@@ -153,7 +153,7 @@ func (a *Agent) makeMesh(id *config.Identity) (err error) {
 		Credentials:       a.creds,
 		StatelessResetKey: a.resetKey,
 		Handler:           http.HandlerFunc(a.serveMesh),
-		Deny:              denied(a.cfg.TLS.Mesh.Deny),
+		Deny:              a.denied.has,
 		Probes:            a.probes(),
 		Limits: transport.Limits{
 			Connections:      a.cfg.Limits.MeshConnections,
@@ -163,18 +163,6 @@ func (a *Agent) makeMesh(id *config.Identity) (err error) {
 		Metrics: a.reg,
 	})
 	return err
-}
-
-// denied reads the deny list: "REGION" or "REGION/AGENT".
-func denied(list []string) func(transport.Peer) bool {
-	if len(list) == 0 {
-		return nil
-	}
-	set := make(map[string]bool, len(list))
-	for _, entry := range list {
-		set[entry] = true
-	}
-	return func(p transport.Peer) bool { return set[p.Region] || set[p.Region+"/"+p.Agent] }
 }
 
 var clientAuth = map[string]edge.ClientAuth{config.ClientAuthNone: edge.None, config.ClientAuthOptional: edge.Optional, config.ClientAuthRequire: edge.Required}

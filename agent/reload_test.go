@@ -4,7 +4,9 @@ import (
 	"crypto/tls"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/quic-go/quic-go/http3"
@@ -42,6 +44,33 @@ func TestReloadReplacesTheAuthoritiesOfDevices(t *testing.T) {
 	if rsp, _ := deviceAtAgent(t, m, a).send(http.MethodGet, "/svc", nil); rsp.StatusCode != http.StatusOK {
 		t.Fatalf("after: status %d for a device of the other authority", rsp.StatusCode)
 	}
+}
+
+func TestReloadRefusesPeersThatAreNewOnTheList(t *testing.T) {
+	m := startMesh(t, dev.Config{Regions: 2, Agents: 1}, nil)
+	a := m.Regions[0].Agents[0]
+	path := filepath.Join(a.Dir, "agent.hcl")
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rewrite := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		a.Reload()
+	}
+	rewrite(strings.Replace(string(before), "mesh {", "mesh {\n deny = [\"eu-2\"]", 2)) // listeners.mesh has none
+	if a.Missing(1) != "" {
+		t.Error("a configuration with a fault has changed something")
+	}
+	_, tls, _ := strings.Cut(string(before), "tls {")
+	denying := strings.Replace(string(before), tls, strings.Replace(tls, "mesh {", "mesh {\n deny = [\"eu-2\"]", 1), 1)
+	rewrite(denying)
+	eventually(t, "the connections to the region are closed", func() bool { return a.Missing(1) != "" })
+	rewrite(string(before))
+	eventually(t, "the region is let in again", func() bool { return a.Missing(1) == "" })
 }
 
 // statusAs returns 0 when no answer came.

@@ -13,8 +13,7 @@ import (
 )
 
 // Run is the life of an agent as a process: start, serve until ctx ends, drain
-// within the configured time, close. A value on reload loads the policy file
-// and the certificates again.
+// within the configured time, close. A value on reload is a call of Reload.
 func Run(ctx context.Context, cfg *config.Config, opts Options, reload <-chan struct{}) error {
 	a, err := onceThereIsNetwork(ctx, opts.Logger, func() (*Agent, error) { return New(ctx, cfg, opts) })
 	if err != nil || a == nil {
@@ -61,10 +60,14 @@ func onceThereIsNetwork(ctx context.Context, log *slog.Logger, make func() (*Age
 	}
 }
 
-// Reload loads the policy file and the certificates again. What is at fault is
-// logged and stays as it was.
+// Reload loads the policy file, the certificates with their authorities, and the
+// list of refused peers again; whoever is on the latter now loses its
+// connections. What is at fault is logged and stays as it was.
 func (a *Agent) Reload() {
 	a.policies.reload()
+	if err := a.reloadDenied(); err != nil {
+		a.log.Error("configuration not read again, the list of refused peers stays", "error", err)
+	}
 	if err := a.reloadMesh(); err != nil {
 		a.log.Error("mesh certificate not reloaded, the old one stays", "error", err)
 	}
@@ -74,6 +77,18 @@ func (a *Agent) Reload() {
 		return
 	}
 	a.edgeTLS.Store(id)
+}
+
+func (a *Agent) reloadDenied() error {
+	if a.opts.Reread == nil {
+		return nil
+	}
+	cfg, err := a.opts.Reread()
+	if err != nil {
+		return err
+	}
+	a.denied.set(cfg.TLS.Mesh.Deny)
+	return nil
 }
 
 func (a *Agent) reloadMesh() error {

@@ -23,7 +23,7 @@ func newAgent() *cobra.Command {
 		Short: "Run one agent until SIGTERM, which drains it",
 		Long: "Runs one agent. SIGTERM and SIGINT drain it: it stops being ready, deregisters, sends\n" +
 			"GOAWAY, and ends when what is in flight is done or drain_timeout is over. SIGHUP loads\n" +
-			"the policy file and the certificates again.",
+			"the policy file, the certificates and the list of refused peers again.",
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringArrayVar(&paths, "config", nil, "configuration `file`, or a folder of *.hcl; repeatable")
@@ -32,24 +32,25 @@ func newAgent() *cobra.Command {
 		if len(paths) == 0 {
 			return usagef("agent: say which configuration: --config FILE")
 		}
-		cfg, err := flags.load(paths)
-		if err != nil {
-			return err
-		}
-		return runAgent(cmd.Context(), cfg, cmd.ErrOrStderr())
+		return runAgent(cmd.Context(), func() (*config.Config, error) { return flags.load(paths) }, cmd.ErrOrStderr())
 	}
 	return cmd
 }
 
-func runAgent(ctx context.Context, cfg *config.Config, out io.Writer) error {
+func runAgent(ctx context.Context, load func() (*config.Config, error), out io.Writer) error {
+	cfg, err := load()
+	if err != nil {
+		return err
+	}
 	logger := newLogger(cfg.Log, out)
 	for _, w := range cfg.Warnings {
 		logger.Warn(w)
 	}
-	err := agent.Run(ctx, cfg, agent.Options{
+	err = agent.Run(ctx, cfg, agent.Options{
 		Version: Version(),
 		Logger:  logger,
 		Access:  slog.New(slog.NewJSONHandler(out, nil)),
+		Reread:  load,
 	}, hangups(ctx))
 	return placed(err, cfg)
 }

@@ -184,11 +184,14 @@ func (m *Mesh) startAgent(ctx context.Context, r *Region, a *Agent) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := config.Load([]string{path}, func(string) (string, bool) { return "", false }, nil)
+	load := func() (*config.Config, error) {
+		return config.Load([]string{path}, func(string) (string, bool) { return "", false }, nil)
+	}
+	cfg, err := load()
 	if err != nil {
 		return err
 	}
-	opts := agent.Options{Version: m.cfg.Version, Logger: m.cfg.Logger, Network: m.decorators(a), Faults: hooks{m, a.Name}}
+	opts := agent.Options{Version: m.cfg.Version, Logger: m.cfg.Logger, Network: m.decorators(a), Faults: hooks{m, a.Name}, Reread: load}
 	a.Agent, err = agent.New(ctx, cfg, opts)
 	if err != nil {
 		return err
