@@ -153,6 +153,32 @@ func TestHeaderTimeoutEndsWithTheHead(t *testing.T) {
 	}
 }
 
+// TestHeaderTimeoutDoesNotBeginAfterAnEarlyHead: the upload may outlast it.
+func TestHeaderTimeoutDoesNotBeginAfterAnEarlyHead(t *testing.T) {
+	const limit = 50 * time.Millisecond
+	uploaded := make(chan struct{})
+	addr := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.NewResponseController(w).EnableFullDuplex()
+		w.(http.Flusher).Flush()
+		io.Copy(io.Discard, r.Body)
+		close(uploaded)
+		<-time.After(3 * limit)
+		io.WriteString(w, "late")
+	})
+	c := newClient(t, Config{HeaderTimeout: limit})
+	body, feed := io.Pipe()
+	resp, err := c.Do(t.Context(), addr, &Request{Method: "PUT", RequestURI: "/", Body: body, ContentLength: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	feed.Close()
+	<-uploaded
+	if got, err := io.ReadAll(resp.Body); err != nil || string(got) != "late" {
+		t.Errorf("read %q: %v", got, err)
+	}
+}
+
 func TestNothingListensIsNotSent(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -217,6 +243,26 @@ func TestOnlyWhatIsSafeIsWrittenTwice(t *testing.T) {
 	}
 }
 
+// An instance that restarted closed all connections; only a new one is sure to
+// reach it.
+func TestSecondWritingTakesANewConnection(t *testing.T) {
+	const kept = 3
+	addr := rawServer(t, func(nth int, nc net.Conn, r *bufio.Reader) {
+		for i := 0; ; i++ {
+			if _, ok := readRequest(r); !ok || nth < kept && i == 1 {
+				return
+			}
+			io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
+		}
+	})
+	c := newClient(t, Config{})
+	hold(t, c, addr, kept)
+	mustRead(t, c, addr, &Request{RequestURI: "/"})
+	if s := c.Stats(); s.Dialed != kept+1 || s.Idle != 1 || s.Retried != 1 {
+		t.Errorf("%+v, want the other kept connections closed", s)
+	}
+}
+
 func TestLimitOfConnectionsRefusesAtOnce(t *testing.T) {
 	release := make(chan struct{})
 	addr := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -263,14 +309,19 @@ func TestConnectionsOfABurstAreKeptForTheNextAndThenGivenUp(t *testing.T) {
 		w.(http.Flusher).Flush()
 		io.WriteString(w, "x")
 	})
-	c := newClient(t, Config{MaxIdlePerInstance: 2})
-	c.period = 300 * time.Millisecond
+	c := newClient(t, Config{MaxIdlePerInstance: 2, IdleTimeout: time.Hour})
+	c.period = time.Minute // swept by hand
 	hold(t, c, addr, 10)
 	hold(t, c, addr, 10)
+	hold(t, c, addr, 1) // which says nothing of how many a burst needs
+	c.closeUnused()
 	if s := c.Stats(); s.Dialed != 10 || s.Idle != 10 {
-		t.Errorf("after two bursts of 10: %+v", s)
+		t.Errorf("after two bursts of 10 and a single request: %+v", s)
 	}
-	eventually(t, "two connections are left", func() bool { return c.Stats().Open == 2 })
+	c.closeUnused()
+	if s := c.Stats(); s.Open != 2 {
+		t.Errorf("after nobody needed them: %+v, want two left", s)
+	}
 }
 
 func TestUnusedConnectionsAreClosed(t *testing.T) {
