@@ -205,22 +205,26 @@ func (p *policies) followFile(ctx context.Context) {
 	p.settle(ctx, w)
 }
 
-// settle reloads once a burst of changes is over.
+// settle reloads once a burst of changes is over, and during one that does not
+// end: another file in the directory may change all the time.
 func (p *policies) settle(ctx context.Context, w *fsnotify.Watcher) {
-	const quiet = 100 * time.Millisecond
-	due := time.NewTimer(0)
-	if !due.Stop() {
-		<-due.C
-	}
+	const quiet, longest = 100 * time.Millisecond, time.Second
+	due := time.NewTimer(longest)
+	due.Stop()
+	var latest time.Time // zero: nothing has changed since the last reload
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-w.Events:
-			due.Reset(quiet)
+			if latest.IsZero() {
+				latest = time.Now().Add(longest)
+			}
+			due.Reset(min(quiet, time.Until(latest)))
 		case err := <-w.Errors:
 			p.log.Warn("watching the policy file", "error", err)
 		case <-due.C:
+			latest = time.Time{}
 			p.reload()
 		}
 	}
