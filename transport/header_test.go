@@ -25,8 +25,8 @@ func TestForwardCrossesTheMesh(t *testing.T) {
 func TestForgedForwardIsRefused(t *testing.T) {
 	for name, bad := range map[string][]string{
 		HeaderClass:    {"urgent"},
-		HeaderDeadline: {"-1"},
-		HeaderRank:     {"1535"}, // critical, where the class is bulk
+		HeaderDeadline: {"3600001"}, // longer than MaxDeadline
+		HeaderRank:     {"1535"},    // critical, where the class is bulk
 		HeaderService:  {"a b"},
 		HeaderSubset:   {"../x"},
 		HeaderDevice:   {"a", "b"},
@@ -37,6 +37,20 @@ func TestForgedForwardIsRefused(t *testing.T) {
 		h[name] = bad
 		if f, err := ReadForward(h); !errors.Is(err, policy.ErrInvalid) {
 			t.Errorf("%s %q: %+v, %v", name, bad, f, err)
+		}
+	}
+}
+
+func TestDeadlineThatIsNoTimeLeftIsRefused(t *testing.T) {
+	h := http.Header{}
+	Forward{Deadline: MaxDeadline, Target: policy.Target{Service: "s"}, Region: "r"}.Set(h)
+	if f, err := ReadForward(h); err != nil || f.Deadline != MaxDeadline {
+		t.Errorf("the longest: %s, %v", f.Deadline, err)
+	}
+	for _, bad := range []string{"", "0", "-1", "1.5", "1e3", "99999999999"} {
+		h[HeaderDeadline] = []string{bad}
+		if f, err := ReadForward(h); !errors.Is(err, policy.ErrInvalid) {
+			t.Errorf("%q: %s, %v", bad, f.Deadline, err)
 		}
 	}
 }

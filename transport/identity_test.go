@@ -1,9 +1,6 @@
 package transport
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -45,6 +42,12 @@ func TestMeshCertificateNamesRegionAndAgent(t *testing.T) {
 func TestOnlyOwnMeshCertificatesArePeers(t *testing.T) {
 	a, stranger := newTestAuthority(t), newTestAuthority(t)
 	pair := issued(t)
+	const a1 = "spiffe://mesh.test/region/eu-1/agent/a1"
+	if _, _, _, err := VerifyCertificate(forge(t, a, a1).Certificate[0], a.Pool(), testDomain); err != nil {
+		t.Fatalf("what the others differ from: %v", err)
+	}
+	authority := forged(t, a1)
+	authority.IsCA = true
 	for name, c := range map[string]struct {
 		cert   *tls.Certificate
 		domain string
@@ -54,9 +57,10 @@ func TestOnlyOwnMeshCertificatesArePeers(t *testing.T) {
 		"other authority":       {pair(stranger.IssueMesh("eu-1", "a1", 0)), testDomain},
 		"other trust domain":    {pair(a.IssueMesh("eu-1", "a1", 0)), "other.test"},
 		"expired":               {pair(a.IssueMesh("eu-1", "a1", 1)), testDomain},
-		"two identities":        {forge(t, a, "spiffe://mesh.test/region/eu-1/agent/a1", "spiffe://mesh.test/region/eu-2/agent/a1"), testDomain},
-		"mesh and device":       {forge(t, a, "spiffe://mesh.test/region/eu-1/agent/a1", "spiffe://mesh.test/device/d"), testDomain},
-		"signs with ECDSA":      {forge(t, a, "spiffe://mesh.test/region/eu-1/agent/a1"), testDomain},
+		"two identities":        {forge(t, a, a1, "spiffe://mesh.test/region/eu-2/agent/a1"), testDomain},
+		"mesh and device":       {forge(t, a, a1, "spiffe://mesh.test/device/d"), testDomain},
+		"signs with ECDSA":      {pair(a.signECDSA(forged(t, a1), time.Hour)), testDomain},
+		"an authority's own":    {pair(a.signEd25519(authority, time.Hour)), testDomain},
 		"upper-case the domain": {forge(t, a, "spiffe://MESH.test/region/eu-1/agent/a1"), testDomain},
 	} {
 		if _, _, _, err := VerifyCertificate(c.cert.Certificate[0], a.Pool(), c.domain); !errors.Is(err, ErrIdentity) {
@@ -71,8 +75,13 @@ func TestOnlyOwnMeshCertificatesArePeers(t *testing.T) {
 	}
 }
 
-// forge has the authority sign any URI SANs.
+// forge has the authority sign any URI SANs, with a key that is good for reports.
 func forge(t testing.TB, a *Authority, uris ...string) *tls.Certificate {
+	t.Helper()
+	return issued(t)(a.signEd25519(forged(t, uris...), time.Hour))
+}
+
+func forged(t testing.TB, uris ...string) *x509.Certificate {
 	t.Helper()
 	template := &x509.Certificate{Subject: pkix.Name{CommonName: "forged"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
 	for _, uri := range uris {
@@ -82,11 +91,7 @@ func forge(t testing.TB, a *Authority, uris ...string) *tls.Certificate {
 		}
 		template.URIs = append(template.URIs, u)
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return issued(t)(a.sign(template, key, time.Hour))
+	return template
 }
 
 func TestDeviceIsNamedWithItsProperties(t *testing.T) {
