@@ -172,6 +172,9 @@ func TestMalformedAnswerIsAFailureNotAnEmptyService(t *testing.T) {
 	s := script(t, answer{index: "10", body: oneInstance}, answer{index: "11", body: `{"not":"a list"`}, answer{index: "12", body: `[{}, {"Node":null,"Service":null}]`}, answer{index: "12", body: `[{}]`})
 	c := follow(t, s, "alarms")
 	await(t, c, "the malformed answer is no answer", stale(catalog.ErrUnavailable))
+	if asked, _ := s.queries(t, 3); asked[2] != "" {
+		t.Errorf("asked from index %q after a failure: recovery does not show at once", asked[2])
+	}
 	await(t, c, "entries without address are no instances", stale(catalog.ErrEmpty))
 	if got := c.Snapshot().Services["alarms"]; len(got) != 1 || got[0].Status != catalog.Ready {
 		t.Errorf("instances %v", got)
