@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -32,6 +33,7 @@ type scripted struct {
 	when       []time.Time
 	consistent map[int]bool // which of asked wanted a consistent answer
 	other      []string     // queries that asked for passing instances only
+	heard      []string     // what agents told, with its status
 	agents     string       // the answer about the agents' own service; empty: a refusal
 }
 
@@ -58,6 +60,7 @@ func (s *scripted) serve(w http.ResponseWriter, r *http.Request) {
 func (s *scripted) serveAgent(w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/v1/agent/"):
+		s.hear(w, r)
 	case r.URL.Path == "/v1/health/service/tidegate" && s.agents == "":
 		http.Error(w, "ACL not found", http.StatusForbidden)
 	case r.URL.Path == "/v1/health/service/tidegate":
@@ -66,6 +69,18 @@ func (s *scripted) serveAgent(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	return true
+}
+
+// hear takes what an agent tells of itself.
+func (s *scripted) hear(w http.ResponseWriter, r *http.Request) {
+	var told struct{ Status string }
+	_ = json.NewDecoder(r.Body).Decode(&told)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heard = append(s.heard, strings.TrimSpace(strings.TrimPrefix(r.URL.Path, "/v1/agent/")+" "+told.Status))
+	if strings.HasPrefix(r.URL.Path, "/v1/agent/service/deregister/") {
+		http.Error(w, "Unknown service ID", http.StatusNotFound)
+	}
 }
 
 func (a answer) write(w http.ResponseWriter) {
