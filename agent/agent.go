@@ -63,6 +63,7 @@ type Agent struct {
 	view      atomic.Pointer[policy.View]
 	policies  *policies
 	instances *policy.InstanceTable
+	spill     *policy.Spill // of the refresh loop
 	liveness  *policy.Liveness
 	retries   *policy.RetryBudget
 
@@ -103,6 +104,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Agent, error) 
 		access:      accessLog{logger: opts.Access, sample: cfg.Log.Access.Sample},
 		upstream:    upstream.New(upstream.Config{MaxIdlePerInstance: cfg.Limits.UpstreamIdle}),
 		instances:   policy.NewInstanceTable(),
+		spill:       policy.NewSpill(policy.DefaultSpillConfig()),
 		liveness:    policy.NewLiveness(policy.DefaultLivenessConfig()),
 		retries:     policy.NewRetryBudget(time.Now()),
 		rtt:         steadyRTT{},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/tidegate/tidegate/gossip"
 	"github.com/tidegate/tidegate/policy"
 	"github.com/tidegate/tidegate/transport"
 )
@@ -53,8 +52,10 @@ func (a *Agent) refresh(now time.Time) {
 		instances: a.instances,
 		self:      a.meta(),
 	}, now)
+	a.spill.Update(view, now)
 	a.view.Store(view)
 	a.metrics.views.Inc()
+	a.instruct(view, len(state.Members))
 	a.abandonLost(before, view)
 	a.mesh.Keep(a.tunnelEndpoints(view))
 	a.publish(view, now)
@@ -102,21 +103,6 @@ func (a *Agent) tunnelEndpoints(v *policy.View) []transport.Endpoint {
 func (a *Agent) endpoint(region, agent, addr string) transport.Endpoint {
 	peer := transport.Peer{TrustDomain: a.self.TrustDomain, Region: region, Agent: agent}
 	return transport.Endpoint{Peer: peer, Addr: addr}
-}
-
-// publish tells the gateways what this agent can serve.
-func (a *Agent) publish(v *policy.View, now time.Time) {
-	load := gossip.Load{Targets: make(map[string]gossip.TargetLoad, len(v.Local)), Draining: a.draining.Load()}
-	for target, pool := range v.Local {
-		l := pool.Load(now)
-		load.Targets[target] = gossip.TargetLoad{Ready: l.Ready, InFlight: l.InFlight}
-	}
-	if v.Policy != nil {
-		load.PolicyVersion = v.Policy.Version()
-	}
-	if err := a.gossip.Publish(load); err != nil {
-		a.log.Warn("load not published", "error", err)
-	}
 }
 
 // notePlans counts how often the first region of a service's plan changes:

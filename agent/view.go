@@ -38,9 +38,23 @@ func join(in inputs, now time.Time) *policy.View {
 	for name, info := range in.gossip.Regions {
 		if name != v.Region {
 			v.Regions[name] = regionOf(info, in)
+		} else if info.Vector != nil {
+			v.Home, v.HomeReported = loadsOf(info.Vector.Targets), info.VectorArrived
 		}
 	}
 	return v
+}
+
+// loadsOf bounds the threshold: a newer agent may know more ranks.
+func loadsOf(targets map[string]gossip.TargetLoad) map[string]policy.Load {
+	loads := make(map[string]policy.Load, len(targets))
+	for target, t := range targets {
+		loads[target] = policy.Load{
+			Ready: t.Ready, InFlight: t.InFlight, Capacity: t.Capacity, Demand: t.Demand,
+			Threshold: min(policy.Rank(t.Threshold), policy.MaxRank), QueueWait: t.QueueWait,
+		}
+	}
+	return loads
 }
 
 func allDrain(members []gossip.Member) bool {
@@ -105,10 +119,7 @@ func regionOf(info gossip.RegionInfo, in inputs) *policy.Region {
 	}
 	if v := info.Vector; v != nil {
 		r.Group, r.PolicyVersion = v.Group, v.PolicyVersion
-		r.Ready = make(map[string]policy.Load, len(v.Targets))
-		for target, load := range v.Targets {
-			r.Ready[target] = policy.Load{Ready: load.Ready, InFlight: load.InFlight}
-		}
+		r.Ready, r.RTTs = loadsOf(v.Targets), v.RTTs
 		for _, a := range v.Agents {
 			r.Agents = append(r.Agents, policy.Agent{Name: a.Name, MeshAddr: a.MeshAddr, Draining: a.Draining})
 		}

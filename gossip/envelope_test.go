@@ -103,9 +103,9 @@ func TestUnknownFieldsAreIgnored(t *testing.T) {
 	if err != nil || d.Ready != 3 {
 		t.Errorf("digest: %+v, %v", d, err)
 	}
-	v := &Vector{Region: "eu-1", Version: Version{1, 2}, Targets: map[string]TargetLoad{"s": {1, 2}}, Agents: []AgentInfo{{Name: "a"}}}
+	v := &Vector{Region: "eu-1", Version: Version{1, 2}, Targets: map[string]TargetLoad{"s": {Ready: 1, InFlight: 2}}, Agents: []AgentInfo{{Name: "a"}}}
 	v, err = decodeVector(future(encodeVector(v)))
-	if err != nil || v.Targets["s"] != (TargetLoad{1, 2}) || len(v.Agents) != 1 {
+	if err != nil || v.Targets["s"] != (TargetLoad{Ready: 1, InFlight: 2}) || len(v.Agents) != 1 {
 		t.Errorf("vector: %+v, %v", v, err)
 	}
 	l, err := decodeLoad(future((&loadFrame{origin: origin{"a", 1, 1}, Parts: 1}).encode()))

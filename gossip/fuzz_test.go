@@ -3,6 +3,7 @@ package gossip
 import (
 	"bytes"
 	"testing"
+	"time"
 )
 
 func FuzzEnvelope(f *testing.F) {
@@ -42,7 +43,8 @@ func FuzzVector(f *testing.F) {
 	f.Add(encodeVector(&Vector{
 		Region: "eu-1", Version: Version{3, 4}, Draining: true,
 		Agents:  []AgentInfo{{Name: "a", MeshAddr: "1.2.3.4:7444", EdgeAddr: "e:1", WANAddr: "w:2", Version: "v1.2.3", Draining: true}},
-		Targets: map[string]TargetLoad{"telemetry": {3, 4}, "telemetry/canary": {}},
+		Targets: map[string]TargetLoad{"telemetry": fullTarget(), "telemetry/canary": {}},
+		RTTs:    map[string]time.Duration{"us-1": 80 * time.Millisecond},
 	}))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		v, err := decodeVector(payload)

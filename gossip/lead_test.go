@@ -101,7 +101,7 @@ func TestSumsTakeTheMostReadyAndAllInFlightOfFreshLoads(t *testing.T) {
 	load := func(ready, inFlight int, policy string, arrived time.Time) *agentLoad {
 		return &agentLoad{complete: true, arrived: arrived, load: Load{
 			PolicyVersion: policy,
-			Targets:       map[string]TargetLoad{"alarms": {ready, inFlight}, "alarms/canary": {1, inFlight}},
+			Targets:       map[string]TargetLoad{"alarms": {Ready: ready, InFlight: inFlight}, "alarms/canary": {Ready: 1, InFlight: inFlight}},
 		}}
 	}
 	s.book.loads["self"] = load(3, 10, "new", now)
@@ -134,7 +134,7 @@ func TestUnchangedVectorIsRepeatedSlowlyAChangedOneSentSoon(t *testing.T) {
 	if again := vectorAt(time.Second + timing.VectorChange); again != first {
 		t.Error("an unchanged vector is sent again at once")
 	}
-	s.book.loads["self"].load.Targets = map[string]TargetLoad{"alarms": {1, 1}}
+	s.book.loads["self"].load.Targets = map[string]TargetLoad{"alarms": {Ready: 1, InFlight: 1}}
 	changed := vectorAt(time.Second + 2*timing.VectorChange)
 	if changed.Compare(first) <= 0 {
 		t.Error("a changed vector is not sent")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -62,6 +63,7 @@ const (
 	loadDraining protowire.Number = 6
 	loadPolicy   protowire.Number = 7
 	loadTarget   protowire.Number = 8
+	loadRTT      protowire.Number = 9
 
 	// Up to this many datagrams carry a load; a larger one goes as one
 	// stream.
@@ -81,11 +83,12 @@ func (l *loadFrame) encode() []byte {
 	b = appendCount(b, loadParts, l.Parts)
 	b = appendBool(b, loadDraining, l.Load.Draining)
 	b = appendText(b, loadPolicy, l.Load.PolicyVersion)
+	b = appendRTTs(b, loadRTT, l.Load.RTTs)
 	return appendTargets(b, loadTarget, l.Load.Targets)
 }
 
 func decodeLoad(payload []byte) (*loadFrame, error) {
-	l := &loadFrame{Load: Load{Targets: make(map[string]TargetLoad)}}
+	l := &loadFrame{Load: Load{Targets: make(map[string]TargetLoad), RTTs: make(map[string]time.Duration)}}
 	err := eachField(payload, func(f field) (err error) {
 		switch {
 		case f.is(loadPart, protowire.VarintType):
@@ -98,6 +101,8 @@ func decodeLoad(payload []byte) (*loadFrame, error) {
 			l.Load.PolicyVersion, err = f.name("policy version", MaxPolicyVersion)
 		case f.is(loadTarget, protowire.BytesType):
 			err = takeTarget(l.Load.Targets, f.b)
+		case f.is(loadRTT, protowire.BytesType):
+			err = takeRTT(l.Load.RTTs, f.b)
 		default:
 			err = l.origin.take(f)
 		}
@@ -123,7 +128,7 @@ func splitLoad(from origin, load Load, limit int) [][]byte {
 		return [][]byte{b}
 	}
 	room := limit - len((&loadFrame{origin: from, Part: maxLoadParts, Parts: maxLoadParts,
-		Load: Load{Draining: true, PolicyVersion: load.PolicyVersion}}).encode())
+		Load: Load{Draining: true, PolicyVersion: load.PolicyVersion, RTTs: load.RTTs}}).encode())
 	groups := groupTargets(load.Targets, room)
 	if len(groups) > maxLoadParts {
 		return [][]byte{whole.encode()}
@@ -157,6 +162,14 @@ func (l *Load) check() error {
 	}
 	if l.PolicyVersion != "" {
 		if err := checkName("policy version", l.PolicyVersion, MaxPolicyVersion); err != nil {
+			return fmt.Errorf("%w: load: %w", ErrFrame, err)
+		}
+	}
+	if len(l.RTTs) > MaxRTTs {
+		return fmt.Errorf("%w: load with distances to %d regions: at most %d are allowed", ErrFrame, len(l.RTTs), MaxRTTs)
+	}
+	for name := range l.RTTs {
+		if err := checkName("region", name, MaxRegionName); err != nil {
 			return fmt.Errorf("%w: load: %w", ErrFrame, err)
 		}
 	}

@@ -3,6 +3,7 @@ package gossip
 import (
 	"cmp"
 	"fmt"
+	"time"
 )
 
 // Version orders what one region says: the term of its lead, then a sequence
@@ -21,13 +22,18 @@ func (v Version) String() string { return fmt.Sprintf("%d.%d", v.Term, v.Seq) }
 
 // TargetLoad is what is said of one target, "service" or "service/subset".
 type TargetLoad struct {
-	Ready    int // instances that may be given traffic
-	InFlight int // requests being served
+	Ready     int           // instances that may be given traffic
+	InFlight  int           // requests being served
+	Capacity  float64       // req/s that can be served; 0: not known
+	Demand    [4]float64    // req/s by class from own devices and services, before any decision
+	Threshold uint16        // ranks below are refused
+	QueueWait time.Duration // the longest wait of late
 }
 
 // Load is one agent's own report. Targets must not be changed after Publish.
 type Load struct {
-	Targets       map[string]TargetLoad // ≤ MaxTargets
+	Targets       map[string]TargetLoad    // ≤ MaxTargets
+	RTTs          map[string]time.Duration // to other regions; ≤ MaxRTTs, the nearest
 	Draining      bool
 	PolicyVersion string // ≤ MaxPolicyVersion bytes
 }
@@ -49,8 +55,11 @@ type Vector struct {
 	Version       Version
 	Draining      bool
 	PolicyVersion string
-	Agents        []AgentInfo           // by name
-	Targets       map[string]TargetLoad // ready: the most any agent sees; in-flight: the sum
+	Agents        []AgentInfo // by name
+	// Ready, Threshold and QueueWait are the most that any agent says; InFlight,
+	// Capacity and Demand are sums.
+	Targets map[string]TargetLoad
+	RTTs    map[string]time.Duration // to other regions: the shortest that any agent measures
 }
 
 // AgentInfo is one agent of a region as its lead sees it.

@@ -81,7 +81,7 @@ func (l *agentLoad) add(f *loadFrame, now time.Time) error {
 	}
 	l.parts[f.Part] = true
 	if len(l.parts) == f.Parts {
-		l.load = Load{Targets: l.targets, Draining: f.Load.Draining, PolicyVersion: f.Load.PolicyVersion}
+		l.load = Load{Targets: l.targets, RTTs: f.Load.RTTs, Draining: f.Load.Draining, PolicyVersion: f.Load.PolicyVersion}
 		l.complete, l.arrived, l.parts, l.targets = true, now, nil, nil
 	}
 	return nil

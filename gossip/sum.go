@@ -14,7 +14,7 @@ func isService(target string) bool { return !strings.Contains(target, "/") }
 // any agent sees, for all watch one catalog, and the sum of what they have in
 // flight. An agent whose loads stopped arriving is left out.
 func (m *Mesh) sumRegion(now time.Time) *Vector {
-	v := &Vector{Region: m.cfg.Region, Group: m.cfg.Group, Targets: make(map[string]TargetLoad)}
+	v := &Vector{Region: m.cfg.Region, Group: m.cfg.Group, Targets: make(map[string]TargetLoad), RTTs: make(map[string]time.Duration)}
 	policies := make(map[string]int)
 	for _, member := range m.book.members {
 		load, fresh := m.freshLoad(member.Name, now)
@@ -25,6 +25,7 @@ func (m *Mesh) sumRegion(now time.Time) *Vector {
 		if load != nil {
 			info.Draining = info.Draining || load.Draining
 			addTargets(v.Targets, load.Targets)
+			addRTTs(v.RTTs, load.RTTs)
 			policies[load.PolicyVersion]++
 		}
 		if len(v.Agents) < MaxAgents {
@@ -62,7 +63,21 @@ func addTargets(sum, targets map[string]TargetLoad) {
 		}
 		s.Ready = max(s.Ready, t.Ready)
 		s.InFlight = min(s.InFlight+max(t.InFlight, 0), maxCounter)
+		s.Capacity = min(s.Capacity+t.Capacity, maxRate)
+		for class, rate := range t.Demand {
+			s.Demand[class] = min(s.Demand[class]+rate, maxRate)
+		}
+		s.Threshold = max(s.Threshold, t.Threshold)
+		s.QueueWait = max(s.QueueWait, t.QueueWait)
 		sum[name] = s
+	}
+}
+
+func addRTTs(shortest, rtts map[string]time.Duration) {
+	for region, rtt := range rtts {
+		if known, ok := shortest[region]; rtt > 0 && (!ok || rtt < known) && (ok || len(shortest) < MaxRTTs) {
+			shortest[region] = rtt
+		}
 	}
 }
 

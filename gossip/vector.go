@@ -2,8 +2,7 @@ package gossip
 
 import (
 	"fmt"
-	"maps"
-	"slices"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -11,6 +10,7 @@ import (
 const (
 	vectorAgent  protowire.Number = 7
 	vectorTarget protowire.Number = 8
+	vectorRTT    protowire.Number = 9
 
 	agentName     protowire.Number = 1
 	agentMesh     protowire.Number = 2
@@ -18,10 +18,6 @@ const (
 	agentWAN      protowire.Number = 4
 	agentDraining protowire.Number = 5
 	agentVersion  protowire.Number = 6
-
-	targetName     protowire.Number = 1
-	targetReady    protowire.Number = 2
-	targetInFlight protowire.Number = 3
 )
 
 func encodeVector(v *Vector) []byte {
@@ -30,22 +26,8 @@ func encodeVector(v *Vector) []byte {
 	for i := range v.Agents {
 		b = appendBlob(b, vectorAgent, v.Agents[i].encode())
 	}
-	return appendTargets(b, vectorTarget, v.Targets)
-}
-
-// appendTargets writes targets in order of their names, so that equal content
-// has equal bytes.
-func appendTargets(b []byte, num protowire.Number, targets map[string]TargetLoad) []byte {
-	for _, name := range slices.Sorted(maps.Keys(targets)) {
-		b = appendBlob(b, num, encodeTarget(name, targets[name]))
-	}
-	return b
-}
-
-func encodeTarget(name string, t TargetLoad) []byte {
-	b := appendText(make([]byte, 0, len(name)+16), targetName, name)
-	b = appendCount(b, targetReady, t.Ready)
-	return appendCount(b, targetInFlight, t.InFlight)
+	b = appendTargets(b, vectorTarget, v.Targets)
+	return appendRTTs(b, vectorRTT, v.RTTs)
 }
 
 func (a *AgentInfo) encode() []byte {
@@ -58,7 +40,7 @@ func (a *AgentInfo) encode() []byte {
 }
 
 func decodeVector(payload []byte) (*Vector, error) {
-	v := &Vector{Targets: make(map[string]TargetLoad)}
+	v := &Vector{Targets: make(map[string]TargetLoad), RTTs: make(map[string]time.Duration)}
 	var h head
 	err := eachField(payload, func(f field) error {
 		switch {
@@ -66,6 +48,8 @@ func decodeVector(payload []byte) (*Vector, error) {
 			return v.takeAgent(f.b)
 		case f.is(vectorTarget, protowire.BytesType):
 			return takeTarget(v.Targets, f.b)
+		case f.is(vectorRTT, protowire.BytesType):
+			return takeRTT(v.RTTs, f.b)
 		}
 		return h.take(f)
 	})
@@ -106,30 +90,4 @@ func (v *Vector) takeAgent(b []byte) error {
 	}
 	v.Agents = append(v.Agents, a)
 	return err
-}
-
-func takeTarget(targets map[string]TargetLoad, b []byte) error {
-	var name string
-	var t TargetLoad
-	err := eachField(b, func(f field) (err error) {
-		switch {
-		case f.is(targetName, protowire.BytesType):
-			name, err = f.name("target", MaxTarget)
-		case f.is(targetReady, protowire.VarintType):
-			t.Ready = f.count()
-		case f.is(targetInFlight, protowire.VarintType):
-			t.InFlight = f.count()
-		}
-		return err
-	})
-	switch {
-	case err != nil:
-		return err
-	case name == "":
-		return fmt.Errorf("%w: a target without a name", ErrFrame)
-	case len(targets) >= MaxTargets:
-		return fmt.Errorf("%w: more than %d targets", ErrFrame, MaxTargets)
-	}
-	targets[name] = t
-	return nil
 }

@@ -20,6 +20,7 @@ const (
 	MaxAgents  = 10_000  // in a vector, and live members of a pool
 	MaxRegions = 1_000   // known, and named by a verdict or opinion
 	MaxTarget  = 256     // a target's name, bytes
+	MaxRTTs    = 12      // distances in a load or vector
 
 	maxDatagram    = 1_180 // with memberlist's label, CRC and encryption: ≤ 1,300 bytes of UDP
 	maxCertificate = 4_096
