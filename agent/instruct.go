@@ -23,13 +23,20 @@ func (a *Agent) instruct(v *policy.View, agents int) {
 		local := a.admissions.local(target)
 		local.SetInstances(ready)
 		local.SetHard(hardLimit(v.Policy.Services()[pool.Target.Service], ready, agents))
+		local.SetAdaptive(adaptive(v.Policy, pool.Target))
 		local.Expect(expectation(v.Shares[target], agents))
 	}
 	a.admissions.each(func(target, region string, far *policy.Admission) {
-		if r := v.Regions[region]; r != nil {
+		if r, pool := v.Regions[region], v.Local[target]; r != nil && pool != nil {
 			far.SetFloor(r.Ready[target].Threshold)
+			far.SetAdaptive(adaptive(v.Policy, pool.Target))
 		}
 	})
+}
+
+func adaptive(p *policy.Policy, t policy.Target) bool {
+	s := p.Services()[t.Service]
+	return s == nil || !s.Fixed
 }
 
 // hardLimit is one agent's part, rounded up; 0: none.

@@ -30,6 +30,16 @@ func (a *Admission) SetHard(n int) {
 	a.publish()
 }
 
+// SetAdaptive says whether the limit follows latency, as it does unless told
+// otherwise. Where it does not only the hard limit counts, if there is one.
+func (a *Admission) SetAdaptive(on bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.control.fixed = !on
+	a.limit.Store(int64(a.control.slots()))
+	a.publish()
+}
+
 // SetInstances tells how many instances are ready: the limit and the capacity
 // scale with them. 0 or less: unknown, and nothing changes.
 func (a *Admission) SetInstances(ready int) {

@@ -7,6 +7,7 @@ type control struct {
 	last      time.Duration
 	stalls    int // late ticks in a row
 	hard      int
+	fixed     bool // the limit does not follow latency
 	instances int
 
 	limiter  limiter
@@ -128,6 +129,9 @@ func (a *Admission) decide(elapsed time.Duration) {
 
 // slots is the limit in force.
 func (c *control) slots() int {
+	if c.fixed {
+		return int(c.limiter.most)
+	}
 	if c.hard > 0 {
 		return min(int(c.limiter.limit), c.hard)
 	}

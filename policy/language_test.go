@@ -33,6 +33,7 @@ service "local" {
   failover = "none"
   limit {
     in_flight = 64
+    adaptive  = false
   }
   quota {
     by    = "tenant"
@@ -140,6 +141,8 @@ func TestServicesAndTargets(t *testing.T) {
 	same(t, "hard limit", s["local"].InFlight, 64)
 	same(t, "no hard limit", s["alarms"].InFlight, 0)
 	same(t, "quota", s["local"].Quota, policy.QuotaRule{By: "tenant", Share: 0.5})
+	same(t, "adaptive limit off", s["local"].Fixed, true)
+	same(t, "adaptive limit", s["alarms"].Fixed, false)
 	same(t, "no quota", s["alarms"].Quota, policy.QuotaRule{})
 	var names []string
 	for _, target := range p.Targets() {

@@ -19,7 +19,9 @@ type Service struct {
 	// shared by the agents of a region: 1 to MaxInFlight, 0 for none. The
 	// adaptive limit works below it.
 	InFlight int
-	Quota    QuotaRule
+	// Fixed turns the adaptive limit off: nothing is refused for latency.
+	Fixed bool
+	Quota QuotaRule
 }
 
 // QuotaRule gives each tenant a share of what a service can take at once, so

@@ -14,7 +14,7 @@ var (
 		blocks: map[string][]string{"subset": {"name"}, "limit": nil, "quota": nil},
 	}
 	subsetShape = blockShape{keys: []string{"tags", "meta"}}
-	limitShape  = blockShape{keys: []string{"in_flight"}}
+	limitShape  = blockShape{keys: []string{"in_flight", "adaptive"}}
 	quotaShape  = blockShape{keys: []string{"by", "share"}}
 )
 
@@ -40,7 +40,7 @@ func compileService(into map[string]*Service, hb *hcl.Block, found *findings) {
 		compileSubset(s, inner, found)
 	}
 	if inner := b.one("limit"); inner != nil {
-		s.InFlight = compileLimit(openBlock(inner.Body, inner.DefRange, limitShape, found))
+		s.InFlight, s.Fixed = compileLimit(openBlock(inner.Body, inner.DefRange, limitShape, found))
 	}
 	if inner := b.one("quota"); inner != nil {
 		s.Quota = compileQuota(openBlock(inner.Body, inner.DefRange, quotaShape, found))
@@ -82,12 +82,16 @@ func regionNames(b *block, key string) []string {
 	return values(items)
 }
 
-func compileLimit(b *block) int {
-	if !b.has("in_flight") {
+func compileLimit(b *block) (inFlight int, fixed bool) {
+	adaptive, given := b.flag("adaptive")
+	fixed = given && !adaptive
+	switch {
+	case b.has("in_flight"):
+		inFlight = b.number("in_flight", 1, MaxInFlight, 0)
+	case !fixed:
 		b.fail("in_flight", "write in_flight = 64, or remove the block", "missing")
-		return 0
 	}
-	return b.number("in_flight", 1, MaxInFlight, 0)
+	return inFlight, fixed
 }
 
 var propertyPattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)

@@ -71,8 +71,14 @@ policy {
 
 // agentPolicy gives the request measured a route among others, and a condition
 // to weigh.
+// agentPolicy turns the adaptive limit off: 256 requests at a time, sent again as
+// soon as they are answered, to one instance on the same two cores are overload,
+// and refusals would flatter the agent.
 const agentPolicy = `service "telemetry" {
   timeout = "5s"
+  limit {
+    adaptive = false
+  }
 }
 
 route "alarms" {
