@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/tidegate/tidegate/agent/admin"
+	"github.com/tidegate/tidegate/test/overload/flood"
+	"github.com/tidegate/tidegate/test/overload/judge"
+)
+
+// reading is an agent's admission at a moment of the load.
+type reading struct {
+	at time.Duration
+	admin.Admission
+}
+
+// watch reads an agent's admission every 50 ms until ctx ends.
+func watch(ctx context.Context, a *agent, began time.Time) <-chan []reading {
+	out := make(chan []reading, 1)
+	go func() {
+		var all []reading
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		defer func() { out <- all }()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if state, err := a.admission(); err == nil {
+				all = append(all, reading{time.Since(began), state})
+			}
+		}
+	}()
+	return out
+}
+
+const halvedLasts = 5 * time.Second
+
+// halved takes half of the slots away, several times, and looks how long the
+// agent's limit takes to follow. The best limit is the number of slots left.
+func halved(ctx context.Context, l *lab) ([]judge.Bar, error) {
+	before, after := 2*l.opt.slots, l.opt.slots
+	u, c, err := l.single(ctx, before, "", devices)
+	if err != nil {
+		return nil, err
+	}
+	defer c.client.Close()
+	rounds := l.times(6, 1)
+	plan := &flood.Plan{Kinds: mixed(criticalShare), Timeout: timeout, Seed: l.opt.seed + 4,
+		Phases: []flood.Phase{{For: settle + time.Duration(2*rounds)*halvedLasts, Rate: 1.2 * capacityOf(before)}}}
+	began := time.Now()
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	readings := watch(watching, c.agent, began)
+	changes := make(chan error, 1)
+	go func() { changes <- halve(watching, u, began, rounds, before, after) }()
+	_, conditions, err := l.flood(ctx, plan, c.client)
+	stop()
+	if err := firstError(err, <-changes); err != nil {
+		return nil, err
+	}
+	all := <-readings
+	worst := time.Duration(0)
+	for i := range rounds {
+		from := settle + time.Duration(2*i+1)*halvedLasts
+		took := within(all, from, from+halvedLasts, float64(after))
+		l.say("halved %d: limit by 250 ms:%s; within 20%% of %d after %s", i+1, limits(all, from-time.Second, from+halvedLasts), after, took)
+		worst = max(worst, took)
+	}
+	l.say("halved: %s", conditions)
+	bar := judge.AtMost("capacity halved: limit within ±20% of the new best (worst)", worst.Seconds(), "s", 2)
+	return judged([]judge.Bar{bar}, conditions.Unfit()), nil
+}
+
+func halve(ctx context.Context, u *upstream, began time.Time, rounds, before, after int) error {
+	for i := range rounds {
+		for half, n := range []int{after, before} {
+			at := settle + time.Duration(2*i+1+half)*halvedLasts
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(time.Until(began.Add(at))):
+			}
+			if err := u.SetSlots(n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// smoothed limits are means over three of the agent's own windows.
+const smoothed = 300 * time.Millisecond
+
+// within is how long the smoothed limit took to come within 20% of the best
+// and stay there for half a second.
+func within(all []reading, from, to time.Duration, best float64) time.Duration {
+	var since time.Duration
+	inside := false
+	for at := from; at <= to; at += 50 * time.Millisecond {
+		limit, ok := meanLimit(all, at-smoothed, at)
+		good := ok && math.Abs(limit-best) <= 0.2*best
+		switch {
+		case good && !inside:
+			inside, since = true, at
+		case !good:
+			inside = false
+		}
+		if inside && at-since >= 500*time.Millisecond {
+			return since - from
+		}
+	}
+	return to - from
+}
+
+func meanLimit(all []reading, from, to time.Duration) (mean float64, ok bool) {
+	n := 0
+	for _, r := range all {
+		if r.at > from && r.at <= to {
+			mean += float64(r.Limit)
+			n++
+		}
+	}
+	return mean / float64(max(n, 1)), n > 0
+}
+
+func limits(all []reading, from, to time.Duration) (line string) {
+	for at := from; at < to; at += 250 * time.Millisecond {
+		limit, _ := meanLimit(all, at, at+250*time.Millisecond)
+		line += fmt.Sprintf(" %.1f", limit)
+	}
+	return line
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
