@@ -93,9 +93,9 @@ func (r ShedReason) String() string {
 }
 
 // Admit is the decision on a request. Threshold is the one that was in force
-// with it: what ranks below it is refused. A request that was willing to wait
-// and is refused for want of capacity (any reason but ShedDeadline) ranks at
-// most at it, so that at this threshold no lower class is admitted.
+// with it: what ranks below it is refused. Where a request that was willing to
+// wait is refused for want of capacity (any reason but ShedDeadline), it admits
+// no lower class.
 type Admit struct {
 	Verdict   AdmitVerdict
 	Reason    ShedReason // ShedNone unless Shed
@@ -111,11 +111,14 @@ type Sample struct {
 	Class   Class
 }
 
-// Expectation is traffic that will spill in from other regions, in requests a
-// second by class, for this agent. Cause is the region it comes from.
+// Expectation is traffic that other regions will bring, in requests a second by
+// class, for this agent: Rates is what they will spill in, Moving what devices
+// will send that come to this region's own edges since their region died, and so
+// rank as local. Cause is the region it comes from.
 type Expectation struct {
-	Rates [int(Critical) + 1]float64
-	Cause string
+	Rates  [int(Critical) + 1]float64
+	Moving [int(Critical) + 1]float64
+	Cause  string
 }
 
 // NewAdmission returns an Admission that has learned nothing yet.

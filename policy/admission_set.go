@@ -1,13 +1,14 @@
 package policy
 
-// Expect tells of spill that is coming, in place of what was told before. The
-// threshold rises for it at the next tick, and comes down as real spilled
-// requests arrive, or when they do not within about ten seconds. Rates that are
+// Expect tells of traffic that is coming, in place of what was told before. The
+// threshold rises for it at the next tick, and comes down as real requests
+// arrive (spilled ones; local ones beyond what came before it was told), or when
+// they do not within about ten seconds. Rates that are
 // no numbers, negative or infinite count as 0.
 func (a *Admission) Expect(x Expectation) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.control.forecast.tell(x)
+	a.control.forecast.tell(x, a.control.view.local)
 }
 
 // SetFloor refuses requests whose rank, spilled, is below r: the threshold that

@@ -28,7 +28,8 @@ type AdmissionStats struct {
 	Latency  time.Duration // of the last window; 0 unknown
 
 	Expected [int(Critical) + 1]float64 // spill still to come, per second by class
-	Cause    string                     // region because of whose spill Threshold is up; "": local demand is
+	Moving   [int(Critical) + 1]float64 // devices of other regions still to come here, the same
+	Cause    string                     // region because of whose spill or devices Threshold is up; "": local demand is
 }
 
 // observed is what is only for show, and for the rates by class.
@@ -77,20 +78,18 @@ func (a *Admission) publish() {
 		Capacity: c.capacity(), Serving: c.view.serving,
 		Local: c.view.local, Spilled: c.view.spilled,
 		Baseline: c.limiter.usual, Latency: c.limiter.last,
-		Expected: c.ranks.expected,
+		Expected: c.ranks.expected, Moving: c.ranks.moving,
 	}
 	if c.becauseOfSpill() {
-		s.Cause = c.forecast.told.Cause
+		s.Cause = c.forecast.cause
 	}
 	a.stats.Store(s)
 }
 
-// becauseOfSpill says that without what spills in, or is to, there were room.
+// becauseOfSpill says that without what another region brings, or is to, there
+// were room.
 func (c *control) becauseOfSpill() bool {
-	own := c.rejector.in
-	for _, rate := range c.view.spilled {
-		own -= rate
-	}
+	own := c.rejector.in - sumOf(c.view.spilled) - c.forecast.moving.come(c.view.local)
 	return c.rejector.threshold > 0 && c.forecast.stands() && own <= c.rejector.room
 }
 

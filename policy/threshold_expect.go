@@ -9,39 +9,59 @@ import (
 // true is given up: after ten seconds it counts a fiftieth.
 const expectMemory = 2500 * time.Millisecond
 
-// forecast is spill that was announced. What has come of it is demand like any
-// other; only the rest is expected, and less of it as time goes by.
-type forecast struct {
-	told  Expectation
-	since [int(Critical) + 1]time.Duration // how long this much of the class was announced
-}
-
 // expectGrowth is how much more must be announced than before to begin anew.
 const expectGrowth = 1.25
 
-func (f *forecast) tell(x Expectation) {
-	for c, rate := range x.Rates {
+type classRates = [int(Critical) + 1]float64
+
+// forecast is traffic that was announced. What has come of it is demand like any
+// other; only the rest is expected, and less of it as time goes by.
+type forecast struct {
+	cause           string
+	spilled, moving announced
+}
+
+// announced is how much more than before is to come, by class.
+type announced struct {
+	rates  classRates
+	before classRates                       // what came when it was announced
+	since  [int(Critical) + 1]time.Duration // how long this much of the class was announced
+}
+
+func (f *forecast) tell(x Expectation, local classRates) {
+	other := x.Cause != f.cause
+	f.cause = x.Cause
+	f.spilled.tell(x.Rates, classRates{}, other)
+	f.moving.tell(x.Moving, local, other)
+}
+
+func (n *announced) tell(rates, before classRates, other bool) {
+	for c, rate := range rates {
 		if !(rate > 0) || math.IsInf(rate, 0) {
-			x.Rates[c] = 0
+			rates[c] = 0
 		}
-		if x.Cause != f.told.Cause || x.Rates[c] > expectGrowth*f.told.Rates[c] {
-			f.since[c] = 0
+		if other || n.rates[c] == 0 {
+			n.before[c] = before[c]
+		}
+		if other || rates[c] > expectGrowth*n.rates[c] {
+			n.since[c] = 0
 		}
 	}
-	f.told = x
+	n.rates = rates
 }
 
 // age lets time go by.
 func (f *forecast) age(elapsed time.Duration) {
-	for c := range f.since {
-		f.since[c] = min(f.since[c]+elapsed, time.Hour)
+	for c := range f.spilled.since {
+		f.spilled.since[c] = min(f.spilled.since[c]+elapsed, time.Hour)
+		f.moving.since[c] = min(f.moving.since[c]+elapsed, time.Hour)
 	}
 }
 
-// remaining is what is still to come, when spilled is what comes.
-func (f *forecast) remaining(spilled [int(Critical) + 1]float64) (rates [int(Critical) + 1]float64) {
-	for c, rate := range f.told.Rates {
-		left := rate*math.Exp(-float64(f.since[c])/float64(expectMemory)) - spilled[c]
+// remaining is what is still to come, when seen is what comes.
+func (n *announced) remaining(seen classRates) (rates classRates) {
+	for c, rate := range n.rates {
+		left := rate*math.Exp(-float64(n.since[c])/float64(expectMemory)) - max(0, seen[c]-n.before[c])
 		if left > rate/100 {
 			rates[c] = left
 		}
@@ -49,11 +69,19 @@ func (f *forecast) remaining(spilled [int(Critical) + 1]float64) (rates [int(Cri
 	return rates
 }
 
-func (f *forecast) stands() bool {
-	for _, rate := range f.told.Rates {
-		if rate > 0 {
-			return true
-		}
+// come is how much of what was announced has come.
+func (n *announced) come(seen classRates) (sum float64) {
+	for c, rate := range n.rates {
+		sum += min(rate, max(0, seen[c]-n.before[c]))
 	}
-	return false
+	return sum
+}
+
+func (f *forecast) stands() bool { return sumOf(f.spilled.rates)+sumOf(f.moving.rates) > 0 }
+
+func sumOf(rates classRates) (sum float64) {
+	for _, rate := range rates {
+		sum += rate
+	}
+	return sum
 }

@@ -5,7 +5,8 @@ package policy
 type rankMix struct {
 	recent   [int(MaxRank) + 1]uint16
 	total    float64
-	expected [int(Critical) + 1]float64 // per second, beyond what has come
+	expected classRates // per second, beyond what has come: spilled
+	moving   classRates // the same: local
 }
 
 func (m *rankMix) read(meter *meter) {
@@ -19,12 +20,7 @@ func (m *rankMix) read(meter *meter) {
 	}
 }
 
-func (m *rankMix) expectedRate() (rate float64) {
-	for _, r := range m.expected {
-		rate += r
-	}
-	return rate
-}
+func (m *rankMix) expectedRate() float64 { return sumOf(m.expected) + sumOf(m.moving) }
 
 // below returns the highest threshold that refuses no more than share of what
 // arrives at rate and of what is expected. Rounding down leaves what one rank has
@@ -37,8 +33,11 @@ func (m *rankMix) below(share, rate float64) Rank {
 	refused := 0.0
 	for rank := range Rank(len(m.recent)) {
 		refused += float64(m.recent[rank]) / m.total * rate
-		if rank.Spilled() {
+		switch {
+		case rank.Spilled():
 			refused += m.expected[rank.Class()] / cohorts
+		case !rank.OverQuota():
+			refused += m.moving[rank.Class()] / cohorts
 		}
 		if refused > most {
 			return rank
