@@ -21,7 +21,7 @@ type AdmissionConfig struct {
 	MinSamples int
 
 	// QueueBound is how many requests may wait at most; it is never more than
-	// twice the limit or 16, whichever is more. 1 to 100,000, default 512.
+	// twice the limit or 64, whichever is more. 1 to 100,000, default 512.
 	QueueBound int
 	// LongestWait is how long a request may wait, or the service's usual latency
 	// where that is longer (up to a second); 1 ms to 10 s, default 20 ms. A

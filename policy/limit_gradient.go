@@ -11,6 +11,7 @@ import (
 // L settles a little above tolerance·N whatever the time that a slot is held.
 const (
 	limitTolerance = 1.1  // ratio that is not yet congestion
+	startTolerance = 1.3  // the same before congestion was ever seen, when little is known
 	limitAllowance = 0.2  // times √L: room for a queue in the service, and what makes several agents' limits equal
 	limitSmoothing = 0.5  // of the way to its target that the limit goes at a time
 	limitSteepest  = 0.5  // it falls to no less of itself at a time
@@ -42,8 +43,10 @@ type limiter struct {
 	ratio       float64 // of the last measurement
 	confirmed   float64 // the lesser of the last two ratios: one alone may be a pause
 	usual, last time.Duration
-	grown       bool // congestion was seen: no more doubling
+	grown       bool    // congestion was seen: no more doubling
+	lasting     float64 // the greater of the last two
 	evidence    evidence
+	probe       probe
 	capacity    knownCapacity
 }
 
@@ -56,7 +59,7 @@ func (l *limiter) learn(m *measurement) {
 	ratio, known := l.base.ratio(&m.latency)
 	l.base.adopt(&m.latency, ratio)
 	if known {
-		l.confirmed = min(l.ratio, ratio)
+		l.confirmed, l.lasting = min(l.ratio, ratio), max(l.ratio, ratio)
 	}
 	l.ratio = ratio
 	taken := m.inFlight / math.Floor(l.limit)
@@ -73,7 +76,7 @@ func (l *limiter) learn(m *measurement) {
 // at least as fast without.
 func (l *limiter) followBaseline(m *measurement, taken float64) {
 	calm := taken < calmUpTo && !m.shedding
-	if l.ratio < 1 {
+	if l.lasting < 1 || (!l.grown && l.ratio <= startTolerance) {
 		l.base.follow(&m.latency, weightOf(m.elapsed, baselineFall))
 	} else if calm {
 		l.base.follow(&m.latency, weightOf(m.elapsed, baselineRise))
@@ -91,14 +94,17 @@ func (l *limiter) step(m *measurement, taken float64) {
 		l.set(l.limit * max(refusedSteep, 1-m.refusedPart()))
 		return
 	}
-	if l.confirmed > limitTolerance {
+	if l.confirmed > startTolerance {
 		l.grown = true
+	}
+	if l.probe.step(l, m, taken) {
+		return
 	}
 	if higher, found := l.evidence.judge(l, m, binding); found {
 		l.set(higher)
 		return
 	}
-	if binding && !l.grown && l.ratio <= limitTolerance {
+	if binding && !l.grown && l.ratio <= startTolerance {
 		l.set(2 * l.limit)
 		return
 	}

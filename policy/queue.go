@@ -28,6 +28,7 @@ type waitQueue struct {
 	mu       sync.Mutex
 	waiters  []*Waiter
 	earliest time.Duration // no waiter's time ends before
+	relief   int           // the length at which a raised threshold comes down
 	dropped  int           // highest rank refused out of the queue since the last tick, -1: none
 	longest  time.Duration // longest wait of one that was admitted, since the last tick
 }
@@ -88,15 +89,15 @@ func (a *Admission) line(at time.Duration, now time.Time, rank Rank, deadline ti
 }
 
 func (a *Admission) queueBound() int {
-	const least = 16
+	const least = 64
 	return min(a.config.QueueBound, max(least, 2*int(a.limit.Load())))
 }
 
 func (a *Admission) patience(rank Rank) time.Duration {
-	const criticalFactor = 4
+	const criticalFactor = 20
 	patience := max(a.config.LongestWait, min(time.Second, time.Duration(a.usual.Load())))
 	if rank.Class() == Critical && !rank.OverQuota() {
-		patience *= criticalFactor
+		patience = max(4*patience, criticalFactor*a.config.LongestWait)
 	}
 	return patience
 }
@@ -121,13 +122,15 @@ func (a *Admission) removeWaiter(place int) {
 }
 
 // dropRank refuses a request that was willing to wait, and raises the threshold
-// to its rank: until the queue has run empty nothing that ranks lower shall get
-// in where this one could not.
+// to where its class begins: until the queue is half as long no lower class shall
+// get in where this one could not.
 func (a *Admission) dropRank(rank Rank, reason ShedReason) Admit {
-	a.queue.dropped = max(a.queue.dropped, int(rank))
-	if uint32(rank) > a.threshold.Load() {
+	q := &a.queue
+	q.dropped = max(q.dropped, int(rank))
+	if lowest := uint32(rank.lowestOfClass()); lowest > a.threshold.Load() {
 		a.raised.Store(true)
-		a.threshold.Store(uint32(rank))
+		a.threshold.Store(lowest)
+		q.relief = len(q.waiters) / 2
 	}
 	return a.refuse(reason, Rank(a.threshold.Load()))
 }
@@ -157,7 +160,7 @@ func (a *Admission) admitWaiting(at time.Duration, done *decided) {
 		q.longest = max(q.longest, at-best.since)
 		done.add(best, Admit{Admitted, ShedNone, Rank(a.threshold.Load())})
 	}
-	if len(q.waiters) == 0 && a.raised.Load() && a.inFlight.Load() < a.limit.Load() {
+	if a.raised.Load() && len(q.waiters) <= q.relief && (len(q.waiters) > 0 || a.inFlight.Load() < a.limit.Load()) {
 		a.rule()
 	}
 }

@@ -59,6 +59,9 @@ func (r Rank) OverQuota() bool { return r.band() < quotaBands }
 
 func (r Rank) cohort() uint8 { return uint8(r.bounded() % cohorts) }
 
+// lowestOfClass is the lowest rank of the same class, and as much over quota.
+func (r Rank) lowestOfClass() Rank { return RankOf(r.Class(), 0, true, r.OverQuota()) }
+
 // AsSpilled returns what the rank becomes in another region.
 func (r Rank) AsSpilled() Rank {
 	if r = r.bounded(); r.OverQuota() || r.Spilled() {

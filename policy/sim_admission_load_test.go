@@ -13,7 +13,7 @@ import (
 // critical, as far as it could be served: 80 % of the capacity at most.
 func (s *oneService) offer(factor float64) {
 	capacity := float64(s.slots) / s.hold.Seconds()
-	critical := min(0.2*factor, 0.8)
+	critical := min(0.2*factor, 0.6)
 	rest := (factor - critical) * capacity
 	s.load = [4]float64{0.5 * rest, 0.3 * rest, 0.2 * rest, critical * capacity}
 }
@@ -125,6 +125,9 @@ func TestSimHalvedCapacity(t *testing.T) {
 			}
 			t.Logf("%d before; %v", before, limits)
 			sum := s.over(10*time.Second, 18*time.Second)
+			for _, a := range s.agents {
+				t.Logf("%+v", a.Stats())
+			}
 			t.Logf("goodput after %.3f; critical %.4f", float64(sum.allGood())/(8*float64(s.slots)/.01), sum.criticalSuccess())
 		})
 	}

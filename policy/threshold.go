@@ -10,7 +10,7 @@ import (
 // there is room for: the queue orders what is too much by rank, and never runs
 // empty for want of luck.
 const (
-	admitSurplus   = 0.05                 // of the room, let in above it
+	admitSurplus   = 0.25                 // of the room, let in above it
 	queueAim       = 5 * time.Millisecond // the queue that the controller aims at, as time that it takes to serve
 	queueGain      = 0.025                // of the room, for a queue that is off by as much as the aim
 	queueMostGain  = 0.15                 // of the room, that the queue moves at most
