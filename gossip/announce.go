@@ -34,12 +34,16 @@ func (m *Mesh) announce(ctx context.Context) {
 }
 
 // bundle is what a state exchange carries beside the members: every region's
-// newest digest with its certificate. A region whose agents all restarted
-// learns its last term from it.
+// newest digest with its certificate, from which a region whose agents all
+// restarted learns its last term, and the operators' words.
 func (m *Mesh) bundle() []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	frames := make([][]byte, 0, len(m.book.regions))
+	frames := make([][]byte, 0, len(m.book.regions)+len(m.book.overrides))
+	now := time.Now()
+	for _, h := range m.book.overrides {
+		frames = append(frames, h.encode(now))
+	}
 	for _, r := range m.book.regions {
 		if r.digest == nil {
 			continue

@@ -27,6 +27,9 @@ type book struct {
 	verdicts map[string]*heardClaim
 	opinions map[string]*heardClaim
 
+	overrides map[string]*heldOverride // by region
+	lamport   uint64                   // highest version of an override
+
 	role role
 	lead lead
 
@@ -96,6 +99,9 @@ func newBook(cfg *Config) book {
 		heard:    make(map[string]time.Time),
 		verdicts: make(map[string]*heardClaim),
 		opinions: make(map[string]*heardClaim),
+
+		overrides: make(map[string]*heldOverride),
+
 		dirty:    true,
 	}
 }

@@ -106,7 +106,7 @@ func joinBundle(frames [][]byte) []byte {
 func splitBundle(b []byte) [][]byte {
 	var frames [][]byte
 	_ = eachField(b, func(f field) error {
-		if f.is(bundleFrame, protowire.BytesType) && len(frames) < MaxRegions {
+		if f.is(bundleFrame, protowire.BytesType) && len(frames) < MaxRegions+MaxOverrides {
 			frames = append(frames, f.b)
 		}
 		return nil

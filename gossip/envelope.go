@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -19,10 +20,11 @@ const (
 	kindOpinion  kind = 5
 	kindCertAsk  kind = 6 // unsigned
 	kindCertTell kind = 7 // unsigned: the certificate speaks for itself
+	kindOverride kind = 8
 )
 
 func (k kind) String() string {
-	names := [...]string{"unknown", "digest", "vector", "load", "verdict", "opinion", "cert_ask", "cert_tell"}
+	names := [...]string{"unknown", "digest", "vector", "load", "verdict", "opinion", "cert_ask", "cert_tell", "override"}
 	if int(k) < len(names) {
 		return names[k]
 	}
@@ -39,6 +41,7 @@ const (
 	envPayload     protowire.Number = 4
 	envSignature   protowire.Number = 5
 	envCertificate protowire.Number = 6
+	envAge         protowire.Number = 7 // unsigned
 )
 
 // keyID names a certificate: the first 8 bytes of SHA-256 over its DER form.
@@ -57,7 +60,8 @@ type envelope struct {
 	key       keyID
 	payload   []byte
 	signature []byte
-	cert      []byte // DER, with vectors and kindCertTell
+	cert      []byte        // DER, with vectors, overrides and kindCertTell
+	age       time.Duration // of an override, since it was signed, as those who passed it on counted
 }
 
 func openEnvelope(frame []byte) (envelope, error) {
@@ -80,6 +84,8 @@ func openEnvelope(frame []byte) (envelope, error) {
 			e.signature = f.b
 		case f.is(envCertificate, protowire.BytesType):
 			e.cert = f.b
+		case f.is(envAge, protowire.VarintType):
+			e.age = time.Duration(min(f.n, uint64(2*MaxOverrideLeft.Milliseconds()))) * time.Millisecond
 		}
 		return nil
 	})
@@ -101,7 +107,7 @@ func (e *envelope) check(version uint64) error {
 	switch {
 	case version != envelopeVersion:
 		return fmt.Errorf("%w: envelope version %d: this agent speaks %d", ErrFrame, version, envelopeVersion)
-	case e.kind < kindDigest || e.kind > kindCertTell:
+	case e.kind < kindDigest || e.kind > kindOverride:
 		return fmt.Errorf("%w: unknown kind %d", ErrFrame, e.kind)
 	case e.signed() && len(e.signature) != ed25519.SignatureSize:
 		return fmt.Errorf("%w: signature of %d bytes", ErrFrame, len(e.signature))
@@ -113,7 +119,7 @@ func (e *envelope) check(version uint64) error {
 	return nil
 }
 
-func (e *envelope) signed() bool { return e.kind < kindCertAsk }
+func (e *envelope) signed() bool { return e.kind != kindCertAsk && e.kind != kindCertTell }
 
 // signedBytes is what the signature covers: the context keeps a signature
 // from meaning anything elsewhere, kind and key id keep it from being moved.
@@ -144,7 +150,7 @@ func (e *envelope) encode() []byte {
 	if len(e.cert) > 0 {
 		b = appendBlob(b, envCertificate, e.cert)
 	}
-	return b
+	return appendUint(b, envAge, uint64(max(e.age, 0).Milliseconds()))
 }
 
 // signer is a Signer whose certificate and key were found to fit.
@@ -176,7 +182,7 @@ func (c *Config) newSigner(s Signer) (*signer, error) {
 func (s *signer) seal(k kind, payload []byte) []byte {
 	e := envelope{kind: k, key: s.id, payload: payload}
 	e.signature = ed25519.Sign(s.key, signedBytes(k, s.id, payload))
-	if k == kindVector {
+	if k == kindVector || k == kindOverride && len(e.encode())+len(s.der)+8 <= maxDatagram {
 		e.cert = s.der
 	}
 	return e.encode()

@@ -63,6 +63,7 @@ func (m *Mesh) tick() {
 	m.fanOut(now)
 	m.sendClaims(now)
 	m.expireClaims(now)
+	m.expireOverrides(now)
 	m.book.certs.expire(now)
 	m.publishState()
 }
@@ -120,6 +121,7 @@ func (m *Mesh) publishState() {
 		IsGateway: b.role.gateway, IsLead: b.lead.leading,
 		Regions:  m.regionInfos(),
 		Verdicts: inForce(b.verdicts), Opinions: inForce(b.opinions),
+		Overrides: m.overridesInForce(time.Now()),
 	}
 	s.Down = unionRegions(s.Verdicts)
 	if r := b.regions[m.cfg.Region]; r != nil {

@@ -114,7 +114,7 @@ func (m *meshMetrics) joined(pool string, err error) {
 type stateCollector struct {
 	mesh *Mesh
 
-	digestAge, vectorAge, members, gateway, lead, down *prometheus.Desc
+	digestAge, vectorAge, members, gateway, lead, down, override *prometheus.Desc
 }
 
 func newStateCollector(m *Mesh) *stateCollector {
@@ -129,11 +129,12 @@ func newStateCollector(m *Mesh) *stateCollector {
 		gateway:   desc("gateway", "1 while this agent is a gateway."),
 		lead:      desc("lead", "1 while this agent speaks for its region."),
 		down:      desc("region_down", "1 for each region under a verdict in force.", "region"),
+		override:  desc("override", "1 for each region under an operator's word.", "region", "kind"),
 	}
 }
 
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.digestAge, c.vectorAge, c.members, c.gateway, c.lead, c.down} {
+	for _, d := range []*prometheus.Desc{c.digestAge, c.vectorAge, c.members, c.gateway, c.lead, c.down, c.override} {
 		ch <- d
 	}
 }
@@ -163,6 +164,9 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.lead, oneIf(s.IsLead))
 	for _, region := range s.Down {
 		gauge(c.down, 1, region)
+	}
+	for _, o := range s.Overrides {
+		gauge(c.override, 1, o.Region, o.Kind)
 	}
 }
 

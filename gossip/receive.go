@@ -67,6 +67,8 @@ func (m *Mesh) accept(a arrival, now time.Time) (kind, error) {
 		err = m.answerAsk(&e, a, now)
 	case kindCertTell:
 		err = m.learnCertificate(&e, now)
+	case kindOverride:
+		err = m.acceptOverride(&e, a, now)
 	}
 	return e.kind, err
 }

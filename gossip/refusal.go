@@ -20,12 +20,13 @@ const (
 	dropNotGateway   = "not_gateway"   // only gateways may say this
 	dropFull         = "full"          // a bound was reached
 	dropUnrequested  = "unrequested"   // a certificate nobody asked for
+	dropAbsurd       = "absurd"        // a number nobody can mean
 	dropRateExceeded = "rate"          // too many requests for certificates
 )
 
 func dropReasons() []string {
 	return []string{dropMalformed, dropTooLarge, dropOverflow, dropStale, dropUnknownKey, dropCertificate, dropSignature,
-		dropForeign, dropStranger, dropEarlierLife, dropNotGateway, dropFull, dropUnrequested, dropRateExceeded}
+		dropForeign, dropStranger, dropEarlierLife, dropNotGateway, dropFull, dropUnrequested, dropAbsurd, dropRateExceeded}
 }
 
 // refusal says why a frame was dropped.

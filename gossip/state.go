@@ -16,6 +16,8 @@ type State struct {
 	Down     []string              // union of the verdicts in force, sorted
 	Verdicts []Claim               // verdicts in force of this region's gateways, by name
 	Opinions []Claim               // what fellow gateways hold silent; only gateways are told
+
+	Overrides []Override // operators' words in force, by region
 }
 
 // Member is a live agent of the LAN pool.
