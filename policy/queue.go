@@ -16,7 +16,6 @@ type Waiter struct {
 	rank    Rank
 	since   time.Duration
 	until   time.Duration
-	expires bool // its deadline ends the wait, not our patience
 	waits   bool // in the queue; guarded by waitQueue.mu
 	verdict Admit
 	next    *Waiter // in a chain of decided ones
@@ -77,13 +76,11 @@ func (a *Admission) line(at time.Duration, now time.Time, rank Rank, deadline ti
 		a.removeWaiter(0)
 		done.add(lowest, a.dropRank(lowest.rank, ShedDisplaced))
 	}
-	w.rank, w.since, w.until = rank, at, at+a.patience(rank)
-	w.expires = false
+	left := time.Duration(-1)
 	if !deadline.IsZero() {
-		if left := deadline.Sub(now) - time.Duration(a.usual.Load())/2; at+left < w.until {
-			w.until, w.expires = at+max(0, left), true
-		}
+		left = max(0, deadline.Sub(now))
 	}
+	w.rank, w.since, w.until = rank, at, at+a.patience(rank, left)
 	a.insertWaiter(w)
 	return Admit{Queued, ShedNone, Rank(a.threshold.Load())}
 }
@@ -93,11 +90,17 @@ func (a *Admission) queueBound() int {
 	return min(a.config.QueueBound, max(least, 2*int(a.limit.Load())))
 }
 
-func (a *Admission) patience(rank Rank) time.Duration {
-	const criticalFactor = 20
-	patience := max(a.config.LongestWait, min(time.Second, time.Duration(a.usual.Load())))
+// patience is how long a request of a rank may wait when its deadline leaves so
+// much; less than 0: it has none.
+func (a *Admission) patience(rank Rank, left time.Duration) time.Duration {
+	const critical = 250 * time.Millisecond
+	usual := time.Duration(a.usual.Load())
+	patience := max(a.config.LongestWait, min(time.Second, usual))
 	if rank.Class() == Critical && !rank.OverQuota() {
-		patience = max(4*patience, criticalFactor*a.config.LongestWait)
+		patience = max(patience, critical, left/2)
+	}
+	if left >= 0 {
+		patience = min(patience, max(0, left-usual/2))
 	}
 	return patience
 }
