@@ -24,7 +24,7 @@ func (a *Agent) instruct(v *policy.View, agents int) {
 		local.SetInstances(ready)
 		local.SetHard(hardLimit(v.Policy.Services()[pool.Target.Service], ready, agents))
 		local.SetAdaptive(adaptive(v.Policy, pool.Target))
-		local.Expect(expectation(v.Shares[target], agents))
+		local.Expect(expectation(v, target, agents))
 	}
 	a.admissions.each(func(target, region string, far *policy.Admission) {
 		if r, pool := v.Regions[region], v.Local[target]; r != nil && pool != nil {
@@ -48,18 +48,24 @@ func hardLimit(s *policy.Service, ready, agents int) int {
 	return (s.InFlight*ready + agents - 1) / agents
 }
 
-// expectation is one agent's part of what will spill into the region, and where
-// most of it comes from.
-func expectation(s *policy.Shares, agents int) policy.Expectation {
+// expectation is one agent's part of what will come because of other regions,
+// and where most of it comes from. What a dead region was asked for comes to the
+// edges here, by the devices themselves; all else comes over the mesh.
+func expectation(v *policy.View, target string, agents int) policy.Expectation {
 	var x policy.Expectation
+	s := v.Shares[target]
 	if s == nil {
 		return x
 	}
 	most := 0.0
 	for _, in := range s.Expected {
+		way := &x.Rates
+		if r := v.Regions[in.From]; r != nil && r.State == policy.RegionDown {
+			way = &x.Moving
+		}
 		all := 0.0
 		for class, rate := range in.Rates {
-			x.Rates[class] += rate / float64(max(agents, 1))
+			way[class] += rate / float64(max(agents, 1))
 			all += rate
 		}
 		if all > most {
