@@ -102,7 +102,7 @@ func newBook(cfg *Config) book {
 
 		overrides: make(map[string]*heldOverride),
 
-		dirty:    true,
+		dirty: true,
 	}
 }
 

@@ -118,7 +118,7 @@ func (m *Mesh) holdOverride(o *overrideFrame, e envelope, now time.Time) {
 // those that way does not reach.
 func (m *Mesh) spreadOverride(h *heldOverride, now time.Time) {
 	frame := h.encode(now)
-	name := "override/" + h.Region
+	name := "override " + h.Region // no region has a space in its name
 	m.lan.broadcast(name, frame)
 	m.send(sending{pool: m.lan, to: m.others(), frame: frame, topic: name})
 	wan := m.wan.Load()
