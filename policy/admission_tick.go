@@ -21,8 +21,10 @@ type control struct {
 }
 
 const (
-	lateTick   = 1.5 // windows between ticks: this process stalled, and what it measured is its own
-	mostStalls = 5   // in a row; if every tick is late, that is the machine we have
+	lateTick     = 1.5 // windows between ticks: this process stalled, and what it measured is its own
+	starvingFrom = 2   // times as long as others wait at most
+
+	mostStalls = 5 // in a row; if every tick is late, that is the machine we have
 )
 
 // Tick works what happened since the last one into limit and threshold. Its
@@ -45,6 +47,8 @@ func (a *Admission) tick(at, elapsed time.Duration) {
 	w := a.meter.read()
 	dropped, longest := a.queue.takeDrops()
 	counts := a.counts(&w, elapsed, dropped)
+	counts.starving = counts.droppedCritical() || longest > starvingFrom*a.patience(0, -1) ||
+		c.rejector.threshold > RankOf(Critical, 0, true, false)
 	c.view.observe(&w, elapsed, longest)
 	if c.stalled(elapsed, a.config.Window) {
 		a.meter.after.Store(int64(at))
@@ -93,6 +97,7 @@ func (c *control) gather(w *window, t *tickCounts) {
 	m.latency.add(&w.latency)
 	m.ended += w.ended - w.refused
 	m.refused += w.refused
+	m.starving = m.starving || t.starving
 	m.shedding = m.shedding || t.drops || c.rejector.threshold > 0
 	c.arrived += max(1, t.arrived)
 	c.found += t.inFlight * max(1, t.arrived)

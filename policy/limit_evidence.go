@@ -12,15 +12,19 @@ import (
 // that is full, and 0 at one that is not.
 const (
 	evidenceCut      = 1.5             // the limit was this many times as high
-	evidenceExponent = 0.3             // less is no queue
+	evidenceExponent = 0.15            // less is no queue
 	evidenceMemory   = 8 * time.Second // older measurements are of another time
-	evidenceKept     = 32
+	evidenceKept     = 48
+	evidenceQuick    = 8   // measurements; a limit that takes longer to be cut by as much may fall for another agent's sake,
+	evidenceSlowCut  = 3.0 // and has to be cut by this
+	evidenceDoubts   = 2
 	evidenceAtLeast  = 3 * time.Second // at the least limit, that nothing can be cut from
 )
 
 type evidence struct {
 	past    [evidenceKept]point
 	kept    int
+	doubts  int           // measurements in a row that refute the baseline
 	atLeast time.Duration // how long at the least limit, and too slow
 }
 
@@ -35,12 +39,14 @@ func (e *evidence) forget() { *e = evidence{} }
 // then the baseline has been moved to it, and higher is the limit to go back to.
 func (e *evidence) judge(l *limiter, m *measurement, binding bool) (higher float64, found bool) {
 	e.grow(m.elapsed)
-	if !binding {
+	if !binding || !l.grown {
 		e.forget()
 		return 0, false
 	}
 	now := point{limit: math.Floor(l.limit), latency: l.ratio}
-	if higher, found = e.refutes(l, m, now); found {
+	if higher, found = e.refutes(l, m, now); !found {
+		e.doubts = 0
+	} else if e.doubts++; e.doubts >= evidenceDoubts {
 		l.base.scale(l.confirmed)
 		l.ratio, l.confirmed = 1, 1
 		e.forget()
@@ -61,8 +67,12 @@ func (e *evidence) refutes(l *limiter, m *measurement, now point) (higher float6
 			return l.limit, true
 		}
 	}
-	for _, past := range e.past[:e.kept] {
-		if past.limit >= evidenceCut*now.limit {
+	for i, past := range e.past[:e.kept] {
+		cut := evidenceCut
+		if i >= evidenceQuick {
+			cut = evidenceSlowCut
+		}
+		if past.limit >= cut*now.limit {
 			flat := math.Log(past.latency/now.latency) < evidenceExponent*math.Log(past.limit/now.limit)
 			return past.limit, flat
 		}

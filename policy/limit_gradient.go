@@ -13,6 +13,9 @@ const (
 	limitTolerance = 1.1  // ratio that is not yet congestion
 	startTolerance = 1.3  // the same before congestion was ever seen, when little is known
 	limitAllowance = 0.2  // times √L: room for a queue in the service, and what makes several agents' limits equal
+	needMost       = 4.0  // times that, for an agent whose critical requests starve beside other agents
+	needRise       = 0.25 // of it a measurement
+	needFall       = 30 * time.Second
 	limitSmoothing = 0.5  // of the way to its target that the limit goes at a time
 	limitSteepest  = 0.5  // it falls to no less of itself at a time
 	refusedSteep   = 0.9  // the same, when the service refuses
@@ -33,6 +36,7 @@ type measurement struct {
 	refused  int64   // by the service
 	inFlight float64 // average, as arrivals found it
 	shedding bool    // some were refused for want of capacity
+	starving bool    // critical ones were refused, or waited much longer than others may
 }
 
 // limiter finds how many requests may be in flight. Not safe for concurrent use.
@@ -45,6 +49,7 @@ type limiter struct {
 	usual, last time.Duration
 	grown       bool    // congestion was seen: no more doubling
 	lasting     float64 // the greater of the last two
+	need        float64 // of allowance beyond the usual, 0 to needMost-1
 	evidence    evidence
 	probe       probe
 	capacity    knownCapacity
@@ -65,6 +70,7 @@ func (l *limiter) learn(m *measurement) {
 	taken := m.inFlight / math.Floor(l.limit)
 	l.capacity.learn(l, m, taken)
 	l.followBaseline(m, taken)
+	l.followNeed(m)
 	l.step(m, taken)
 	if usual := l.base.usual(&m.latency); usual > 0 {
 		l.usual, l.last = time.Duration(usual), m.latency.mean()
@@ -76,7 +82,7 @@ func (l *limiter) learn(m *measurement) {
 // at least as fast without.
 func (l *limiter) followBaseline(m *measurement, taken float64) {
 	calm := taken < calmUpTo && !m.shedding
-	if l.lasting < 1 || (!l.grown && l.ratio <= startTolerance) {
+	if l.lasting < 1 || (!l.grown && !m.shedding && l.ratio <= startTolerance) {
 		l.base.follow(&m.latency, weightOf(m.elapsed, baselineFall))
 	} else if calm {
 		l.base.follow(&m.latency, weightOf(m.elapsed, baselineRise))
@@ -108,10 +114,21 @@ func (l *limiter) step(m *measurement, taken float64) {
 		l.set(2 * l.limit)
 		return
 	}
-	target := l.limit*max(limitSteepest, limitTolerance/l.confirmed) + limitAllowance*math.Sqrt(l.limit)
+	allowance := limitAllowance * (1 + l.need) * math.Sqrt(l.limit)
+	target := l.limit*max(limitSteepest, limitTolerance/l.confirmed) + allowance
 	if (target > l.limit && binding) || (target < l.limit && taken >= calmUpTo) {
 		l.set(l.limit + limitSmoothing*(target-l.limit))
 	}
+}
+
+// followNeed lets an agent whose critical requests starve take slots from those
+// of the others that have enough for theirs.
+func (l *limiter) followNeed(m *measurement) {
+	if m.starving {
+		l.need = min(l.need+needRise, needMost-1)
+		return
+	}
+	l.need -= l.need * weightOf(m.elapsed, needFall)
 }
 
 func (l *limiter) set(limit float64) { l.limit = min(max(limit, l.least), l.most) }

@@ -39,6 +39,11 @@ type tickCounts struct {
 	inFlight, queued float64 // averages found by arrivals; of the moment where there were none
 	dropped          Rank    // highest rank refused out of the queue
 	drops            bool
+	starving         bool // critical ones were among them, or nearly
+}
+
+func (t *tickCounts) droppedCritical() bool {
+	return t.drops && t.dropped.Class() == Critical && !t.dropped.OverQuota()
 }
 
 func (r *rejector) learn(t *tickCounts) {
@@ -48,7 +53,7 @@ func (r *rejector) learn(t *tickCounts) {
 	r.inFlight += weight * (t.inFlight - r.inFlight)
 	r.queued += weight * (t.queued - r.queued)
 	r.critical = min(r.critical+t.elapsed, time.Hour)
-	if t.drops && t.dropped.Class() == Critical && !t.dropped.OverQuota() {
+	if t.droppedCritical() {
 		r.critical = 0
 	}
 }
@@ -78,19 +83,24 @@ func (r *rejector) decide(limit float64, ranks *rankMix, capacity float64) {
 	if capacity > 0 {
 		room = min(room, max(capacity, r.out))
 	}
+	bare := room
 	aim := max(1, room*queueAim.Seconds())
 	correction := min(max(queueGain*(aim-r.queued)/aim, -queueMostGain), queueMostGain)
 	room *= 1 + admitSurplus + correction
 	r.room = room
-	r.threshold, r.share = r.thresholdFor(ranks)
+	r.threshold, r.share = r.thresholdFor(ranks, room)
+	if ranks.expectedRate() > 0 { // what is to come must not find the queue full
+		threshold, share := r.thresholdFor(ranks, bare)
+		r.threshold, r.share = max(r.threshold, threshold), max(r.share, share)
+	}
 }
 
-func (r *rejector) thresholdFor(ranks *rankMix) (Rank, float64) {
+func (r *rejector) thresholdFor(ranks *rankMix, room float64) (Rank, float64) {
 	demand := r.in + ranks.expectedRate()
 	if demand <= leastArrivals {
 		return 0, 0
 	}
-	share := max(0, 1-r.room/demand)
+	share := max(0, 1-room/demand)
 	threshold := ranks.below(share, r.in)
 	if r.critical > criticalMemory {
 		threshold = min(threshold, RankOf(Critical, 0, true, false))
