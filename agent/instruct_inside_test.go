@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"net/http"
 	"testing"
+	"time"
 
 	"github.com/tidegate/tidegate/policy"
 )
@@ -31,5 +33,13 @@ func TestHardLimitIsSharedByTheAgentsOfARegion(t *testing.T) {
 	}
 	if got := hardLimit(nil, 2, 2); got != 0 {
 		t.Errorf("no such service: %d", got)
+	}
+}
+
+func TestOneBoundedRetryAfterIsPassedOn(t *testing.T) {
+	h := http.Header{"Retry-After": {"7", "31536000"}}
+	boundRetryAfter(h, time.Now())
+	if got := h["Retry-After"]; len(got) != 1 || got[0] != "7" {
+		t.Errorf("%q", got)
 	}
 }

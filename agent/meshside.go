@@ -121,6 +121,7 @@ func (x *exchange) meshRequest() *upstream.Request {
 		Header:        h,
 		Bytes:         x.body.small,
 		ContentLength: x.body.length,
+		Repeat:        upstream.RepeatNever, // only the ingress agent knows what its route allows
 	}
 	if x.body.stream != nil {
 		req.Body = x.body.reader()

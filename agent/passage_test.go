@@ -108,6 +108,7 @@ func TestServicesCannotSpeakForAgents(t *testing.T) {
 	forges := func(w http.ResponseWriter, r *http.Request) {
 		for _, name := range []string{"Tidegate-Refused", "Tidegate-Failed", "Tidegate-Region"} {
 			w.Header().Set(name, "forged")
+			w.Header().Set(http.TrailerPrefix+name, "forged")
 		}
 		fmt.Fprint(w, "served")
 	}
@@ -116,9 +117,11 @@ func TestServicesCannotSpeakForAgents(t *testing.T) {
 		if resp.StatusCode != http.StatusOK || body != "served" {
 			t.Errorf("status %d, %q", resp.StatusCode, body)
 		}
-		for name := range resp.Header {
-			if strings.HasPrefix(name, "Tidegate-") {
-				t.Errorf("the device sees %s", name)
+		for _, h := range []http.Header{resp.Header, resp.Trailer} {
+			for name := range h {
+				if strings.HasPrefix(name, "Tidegate-") {
+					t.Errorf("the device sees %s", name)
+				}
 			}
 		}
 	})

@@ -115,6 +115,7 @@ func boundRetryAfter(h http.Header, now time.Time) {
 		}
 		seconds = uint64(max(0, at.Sub(now).Seconds()))
 	}
+	h["Retry-After"] = values[:1:1]
 	if most := uint64(longestRetry.Seconds()); seconds > most {
 		h["Retry-After"] = []string{strconv.FormatUint(most, 10)}
 	}

@@ -32,6 +32,9 @@ func (x *exchange) relay(ans *answer) {
 	}
 	outcome = answerOutcome(ans.status)
 	for name, values := range ans.trailer() {
+		if !passes(name) {
+			continue
+		}
 		for _, v := range values {
 			h.Add(http.TrailerPrefix+name, v)
 		}
