@@ -31,6 +31,8 @@ func join(in inputs, now time.Time) *policy.View {
 		Draining: allDrain(in.gossip.Members),
 		Local:    map[string]*policy.Pool{},
 		Regions:  map[string]*policy.Region{},
+
+		Overrides: overridesOf(in.gossip.Overrides),
 	}
 	if in.policy != nil {
 		joinPools(v, in, now)
