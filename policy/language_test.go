@@ -120,7 +120,7 @@ func TestEveryKeyReachesTheCompiledPolicy(t *testing.T) {
 	same(t, "sticky", r.Sticky, true)
 	same(t, "retry", r.Retry, policy.Retry{Attempts: 3, Idempotent: policy.IdempotentAlways})
 	same(t, "longest timeout of the split", r.Timeout, policy.DefaultTimeout)
-	same(t, "place", r.Place, "policy.hcl:30")
+	same(t, "place", r.Place, "policy.hcl:31")
 
 	same(t, "own timeout", routes["unsafe"].Timeout, time.Second)
 	same(t, "not idempotent", routes["unsafe"].Retry, policy.Retry{Attempts: 1, Idempotent: policy.IdempotentNever})
