@@ -19,7 +19,7 @@ const probesPerRegion = 2
 func (a *Agent) probes() transport.Probes {
 	return transport.Probes{
 		Answer: func(transport.Peer) []byte { return a.probeStatus() },
-		Vector: func() []byte { _, frame := a.gossip.Vector(); return frame },
+		Vector: a.serveVector,
 		Heard: func(p transport.Peer, now time.Time) {
 			a.liveness.Heard(p.Region, p.Agent, now)
 		},
@@ -27,8 +27,8 @@ func (a *Agent) probes() transport.Probes {
 			a.liveness.RTT(p.Region, p.Agent, d, now)
 		},
 		WantVector: a.wantVector,
-		VectorPulled: func(p transport.Peer, frame []byte) {
-			if err := a.gossip.Offer(frame); err != nil {
+		VectorPulled: func(p transport.Peer, message []byte) {
+			if err := a.gossip.Offer(message); err != nil {
 				a.log.Debug("vector not taken", "from", p.String(), "error", err)
 			}
 		},
@@ -36,23 +36,54 @@ func (a *Agent) probes() transport.Probes {
 	}
 }
 
-// probeStatus announces the newest vector: its term and sequence, big-endian.
+// A version is its term and its sequence, big-endian, 8 bytes each.
+func appendVersion(b []byte, v gossip.Version) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, v.Term), v.Seq)
+}
+
+func versionOf(b []byte) gossip.Version {
+	return gossip.Version{Term: binary.BigEndian.Uint64(b), Seq: binary.BigEndian.Uint64(b[8:])}
+}
+
+const versionBytes = 16
+
+// probeStatus announces the newest vector: the version of the whole one, then
+// that which it and later changes amount to. An agent of the previous version
+// reads the first, and pulls whole ones.
 func (a *Agent) probeStatus() []byte {
-	v, frame := a.gossip.Vector()
+	whole, newest, frame := a.gossip.Vector()
 	if frame == nil {
 		return nil
 	}
-	status := binary.BigEndian.AppendUint64(nil, v.Term)
-	return binary.BigEndian.AppendUint64(status, v.Seq)
+	return appendVersion(appendVersion(nil, whole), newest)
 }
 
-func (a *Agent) wantVector(p transport.Peer, status []byte) bool {
-	if len(status) < 16 {
-		return false
+// serveVector gives those who say what they have the changes since, others the
+// whole vector.
+func (a *Agent) serveVector(have []byte) []byte {
+	if len(have) >= versionBytes {
+		return a.gossip.Since(versionOf(have))
 	}
-	offered := gossip.Version{Term: binary.BigEndian.Uint64(status), Seq: binary.BigEndian.Uint64(status[8:])}
-	info := a.gossip.State().Regions[p.Region]
-	return info.Vector == nil || offered.Compare(info.Vector.Version) > 0
+	_, _, frame := a.gossip.Vector()
+	return frame
+}
+
+func (a *Agent) wantVector(p transport.Peer, status []byte) (have []byte, want bool) {
+	if len(status) < versionBytes {
+		return nil, false
+	}
+	offered := versionOf(status)
+	if len(status) >= 2*versionBytes {
+		offered = versionOf(status[versionBytes:])
+	}
+	if !a.gossip.Wants(p.Region, offered) {
+		return nil, false
+	}
+	var held gossip.Version
+	if v := a.gossip.State().Regions[p.Region].Vector; v != nil {
+		held = v.Version
+	}
+	return appendVersion(nil, held), true
 }
 
 // livenessTick runs every 50 ms on the prober's loop.

@@ -33,12 +33,16 @@ type book struct {
 	role role
 	lead lead
 
-	declared ownClaim
-	opined   ownClaim
-	loadSent time.Time
-	loadSeq  uint64
-	stalled  time.Time // end of this agent's own last stall
-	ticked   time.Time
+	declared  ownClaim
+	opined    ownClaim
+	loadSent  time.Time
+	loadSeq   uint64
+	loadTold  loadTeller
+	asked     map[string]asked // by region
+	loadAsked map[string]bool  // by agent: lacks the whole load of this one
+	passing   passing
+	stalled   time.Time // end of this agent's own last stall
+	ticked    time.Time
 
 	out   []sending
 	dirty bool // a new State is due
@@ -51,14 +55,31 @@ type region struct {
 	digest        *Digest
 	digestFrame   []byte
 	digestKey     keyID
-	digestFrom    string // agent that signed it
 	digestArrived time.Time
 
 	vector        *Vector
-	vectorFrame   []byte
+	base          base
+	summary       *Digest // of the vector
 	vectorArrived time.Time
+	missedSince   time.Time // a probe offers a newer one
+
+	from string // agent that signed the newest of both
 
 	fanout fanout
+}
+
+func (r *region) setVector(v *Vector) {
+	d := summarize(v)
+	d.Version = v.Version
+	r.vector, r.summary = v, &d
+}
+
+// newestDigest is the one that was gossiped, or what a newer vector amounts to.
+func (r *region) newestDigest() (*Digest, time.Time) {
+	if r.summary != nil && (r.digest == nil || r.summary.Version.Compare(r.digest.Version) > 0) {
+		return r.summary, r.vectorArrived
+	}
+	return r.digest, r.digestArrived
 }
 
 // heardLast is when anything of the region arrived.
@@ -101,6 +122,8 @@ func newBook(cfg *Config) book {
 		opinions: make(map[string]*heardClaim),
 
 		overrides: make(map[string]*heldOverride),
+		asked:     make(map[string]asked),
+		loadAsked: make(map[string]bool),
 
 		dirty: true,
 	}

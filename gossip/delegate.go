@@ -55,11 +55,11 @@ func (p *pool) NotifyUpdate(node *memberlist.Node) { p.note(node, true) }
 func (p *pool) NotifyLeave(node *memberlist.Node)  { p.note(node, false) }
 
 func (p *pool) note(node *memberlist.Node, alive bool) {
-	meta, life, err := decodeMeta(node.Name, node.Meta)
+	meta, run, err := decodeMeta(node.Name, node.Meta)
 	if err != nil { // NotifyAlive refused it already
 		return
 	}
-	next := &poolPeer{node: *node, meta: meta, life: life, alive: alive, since: time.Now()}
+	next := &poolPeer{node: *node, meta: meta, life: run.life, format: run.format, alive: alive, since: time.Now()}
 	next.node.Addr = append([]byte(nil), node.Addr...)
 	next.node.Meta = nil
 	p.mu.Lock()
@@ -92,6 +92,7 @@ func (p *pool) makeRoom() {
 	}
 }
 
+// A bundle is several frames in one message or state exchange.
 const bundleFrame protowire.Number = 1
 
 func joinBundle(frames [][]byte) []byte {
@@ -100,6 +101,12 @@ func joinBundle(frames [][]byte) []byte {
 		b = appendBlob(b, bundleFrame, frame)
 	}
 	return b
+}
+
+// isBundle tells a bundle from an envelope, which begins with its version.
+func isBundle(b []byte) bool {
+	num, typ, size := protowire.ConsumeTag(b)
+	return size > 0 && num == bundleFrame && typ == protowire.BytesType
 }
 
 // splitBundle returns the frames of a state exchange, up to the first fault.

@@ -20,6 +20,7 @@ const (
 	digestAgents   protowire.Number = 7
 	digestReady    protowire.Number = 8
 	digestInFlight protowire.Number = 9
+	digestFormat   protowire.Number = 10
 )
 
 // head is what digests and vectors have in common.
@@ -81,11 +82,15 @@ func encodeDigest(d *Digest) []byte {
 	b := h.encode(make([]byte, 0, MaxDigest))
 	b = appendCount(b, digestAgents, d.Agents)
 	b = appendCount(b, digestReady, d.Ready)
-	return appendCount(b, digestInFlight, d.InFlight)
+	b = appendCount(b, digestInFlight, d.InFlight)
+	if d.format > formatWhole {
+		b = appendUint(b, digestFormat, d.format)
+	}
+	return b
 }
 
 func decodeDigest(payload []byte) (*Digest, error) {
-	var d Digest
+	d := Digest{format: formatWhole}
 	var h head
 	err := eachField(payload, func(f field) error {
 		switch {
@@ -95,6 +100,8 @@ func decodeDigest(payload []byte) (*Digest, error) {
 			d.Ready = f.count()
 		case f.is(digestInFlight, protowire.VarintType):
 			d.InFlight = f.count()
+		case f.is(digestFormat, protowire.VarintType):
+			d.format = min(max(f.n, formatWhole), maxCounter)
 		default:
 			return h.take(f)
 		}

@@ -13,18 +13,21 @@ import (
 type kind uint8
 
 const (
-	kindDigest   kind = 1
-	kindVector   kind = 2
-	kindLoad     kind = 3
-	kindVerdict  kind = 4
-	kindOpinion  kind = 5
-	kindCertAsk  kind = 6 // unsigned
-	kindCertTell kind = 7 // unsigned: the certificate speaks for itself
-	kindOverride kind = 8
+	kindDigest    kind = 1
+	kindVector    kind = 2
+	kindLoad      kind = 3
+	kindVerdict   kind = 4
+	kindOpinion   kind = 5
+	kindCertAsk   kind = 6 // unsigned
+	kindCertTell  kind = 7 // unsigned: the certificate speaks for itself
+	kindOverride  kind = 8
+	kindDelta     kind = 9
+	kindLoadDelta kind = 10
+	kindReportAsk kind = 11 // unsigned
 )
 
 func (k kind) String() string {
-	names := [...]string{"unknown", "digest", "vector", "load", "verdict", "opinion", "cert_ask", "cert_tell", "override"}
+	names := [...]string{"unknown", "digest", "vector", "load", "verdict", "opinion", "cert_ask", "cert_tell", "override", "delta", "load_delta", "report_ask"}
 	if int(k) < len(names) {
 		return names[k]
 	}
@@ -107,7 +110,7 @@ func (e *envelope) check(version uint64) error {
 	switch {
 	case version != envelopeVersion:
 		return fmt.Errorf("%w: envelope version %d: this agent speaks %d", ErrFrame, version, envelopeVersion)
-	case e.kind < kindDigest || e.kind > kindOverride:
+	case e.kind < kindDigest || e.kind > kindReportAsk:
 		return fmt.Errorf("%w: unknown kind %d", ErrFrame, e.kind)
 	case e.signed() && len(e.signature) != ed25519.SignatureSize:
 		return fmt.Errorf("%w: signature of %d bytes", ErrFrame, len(e.signature))
@@ -119,7 +122,9 @@ func (e *envelope) check(version uint64) error {
 	return nil
 }
 
-func (e *envelope) signed() bool { return e.kind != kindCertAsk && e.kind != kindCertTell }
+func (e *envelope) signed() bool {
+	return e.kind != kindCertAsk && e.kind != kindCertTell && e.kind != kindReportAsk
+}
 
 // signedBytes is what the signature covers: the context keeps a signature
 // from meaning anything elsewhere, kind and key id keep it from being moved.

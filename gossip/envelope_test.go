@@ -27,6 +27,7 @@ func TestLargestDigestFitsItsBound(t *testing.T) {
 	d := Digest{
 		Region: longest(MaxRegionName), Group: longest(MaxRegionName), PolicyVersion: longest(MaxPolicyVersion),
 		Version: Version{maxTerm, maxTerm}, Draining: true, Agents: maxCounter + 1, Ready: maxCounter, InFlight: maxCounter,
+		format: formatDelta,
 	}
 	frame := own.seal(kindDigest, encodeDigest(&d))
 	if len(frame) > MaxDigest {
@@ -52,10 +53,10 @@ func TestLargestMetadataFitsItsBound(t *testing.T) {
 	if len(b) > MaxMeta {
 		t.Errorf("%d bytes, memberlist takes %d", len(b), MaxMeta)
 	}
-	got, life, err := decodeMeta("a", b)
+	got, run, err := decodeMeta("a", b)
 	m.Name = "a"
-	if err != nil || got != m || life != 1<<64-1 {
-		t.Errorf("got %+v, %d, %v", got, life, err)
+	if err != nil || got != m || run != (running{1<<64 - 1, formatDelta}) {
+		t.Errorf("got %+v, %+v, %v", got, run, err)
 	}
 }
 

@@ -1,13 +1,10 @@
 package gossip
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
-// A vector learned from a probe makes one hop over the LAN. All gateways probe,
-// so the n-th one waits n steps: when another's copy arrives meanwhile it has
-// nothing to do.
+// A whole vector learned from a probe makes one hop over the LAN. All gateways
+// probe, so the n-th one in turn waits n steps: when another's copy arrives
+// meanwhile it has nothing to do.
 
 // fanoutBudget bounds what one gateway's fan-out may use; vectors then go out
 // less often, down to once in fanoutSlowest.
@@ -24,15 +21,8 @@ type fanout struct {
 }
 
 func (m *Mesh) planFanout(r *region, now time.Time) {
-	rank := slices.Index(m.book.gateways, m.cfg.Name)
-	if rank < 0 {
-		rank = gatewayCount
-	}
-	if r.name == m.cfg.Region {
-		rank = 0
-	}
-	due := now.Add(time.Duration(rank) * m.cfg.Timing.FanoutStep)
-	if earliest := r.fanout.sent.Add(m.fanoutGap(len(r.vectorFrame))); due.Before(earliest) {
+	due := now.Add(time.Duration(m.turn(r.name)) * m.cfg.Timing.FanoutStep)
+	if earliest := r.fanout.sent.Add(m.fanoutGap(len(r.base.frame))); due.Before(earliest) {
 		due = earliest
 	}
 	if !r.fanout.pending || due.Before(r.fanout.due) {
@@ -67,8 +57,8 @@ func (m *Mesh) fanOut(now time.Time) {
 		}
 		r.fanout.pending, r.fanout.sent = false, now
 		m.send(sending{
-			pool: m.lan, to: m.others(), frame: r.vectorFrame,
-			topic: "vector/" + r.name, reliable: len(r.vectorFrame) > maxDatagram,
+			pool: m.lan, to: m.others(), frame: r.base.frame,
+			topic: "vector/" + r.name, reliable: len(r.base.frame) > maxDatagram,
 		})
 	}
 }

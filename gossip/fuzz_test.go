@@ -63,7 +63,7 @@ func FuzzVector(f *testing.F) {
 }
 
 func FuzzLoad(f *testing.F) {
-	for _, payload := range splitLoad(origin{"a", 1, 2}, Load{Targets: manyTargets(40), Draining: true, PolicyVersion: "p"}, 700) {
+	for _, payload := range splitLoad(origin{"a", 1, 2}, Load{Targets: manyTargets(40), Draining: true, PolicyVersion: "p"}, 0, 700) {
 		f.Add(payload)
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
@@ -98,12 +98,12 @@ func FuzzMeta(f *testing.F) {
 	m := Meta{Region: "eu-1", Group: "eu", MeshAddr: "a:1", EdgeAddr: "b:2", Version: "1", Draining: true}
 	f.Add("a", m.encode(9))
 	f.Fuzz(func(t *testing.T, name string, b []byte) {
-		m, life, err := decodeMeta(name, b)
+		m, run, err := decodeMeta(name, b)
 		if err != nil {
 			return
 		}
-		again, sameLife, err := decodeMeta(name, m.encode(life))
-		if err != nil || again != m || sameLife != life || m.check() != nil {
+		again, same, err := decodeMeta(name, m.encode(run.life))
+		if err != nil || again != m || same.life != run.life || m.check() != nil {
 			t.Errorf("does not survive: %+v, %v", again, err)
 		}
 	})

@@ -76,6 +76,7 @@ func quickTiming() Timing {
 	t.WAN = t.LAN
 	t.Settle, t.GatewayDown = 200*time.Millisecond, time.Second
 	t.Tick, t.Load, t.Digest = 20*time.Millisecond, 100*time.Millisecond, 200*time.Millisecond
+	t.Delta = 100 * time.Millisecond
 	t.VectorChange, t.VectorRepeat = 100*time.Millisecond, 300*time.Millisecond
 	t.LeadSilence = 600 * time.Millisecond
 	t.RejoinMax = 500 * time.Millisecond

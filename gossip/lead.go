@@ -16,8 +16,12 @@ type lead struct {
 	summed     time.Time
 	digestSent time.Time
 	digest     Digest // last sent, without its version
-	vectorSent time.Time
-	vector     []byte // last sent, encoded without its version
+	wholeSent  time.Time
+	wholeSize  int
+	structure  []byte // of the last whole vector
+	rtts       map[string]time.Duration
+	deltaSent  time.Time
+	told       *teller // nil before the first whole vector
 }
 
 // heardLead notes a report of the own region that this agent did not just
@@ -106,36 +110,100 @@ func (m *Mesh) speak(now time.Time) {
 	if !l.leading {
 		return
 	}
-	if now.Sub(l.summed) < min(t.VectorChange, t.Digest) {
+	if now.Sub(l.summed) < min(t.VectorChange, t.Digest)-t.Tick/2 {
 		return
 	}
 	l.summed = now
 	v := m.sumRegion(now)
-	if content := encodeVector(v); now.Sub(l.vectorSent) >= t.VectorRepeat || !slices.Equal(content, l.vector) {
-		l.vectorSent, l.vector = now, content
+	switch {
+	case m.wholeDue(v, now):
 		m.publishVector(v, now)
+	case l.told != nil && now.Sub(l.deltaSent) >= t.Delta-t.Tick/2:
+		m.publishDelta(v, now)
 	}
 	d := summarize(v)
+	d.format = m.oldestFormat()
 	if now.Sub(l.digestSent) >= t.Digest || d.changedFrom(&l.digest) {
 		l.digestSent, l.digest = now, d
 		m.publishDigest(d, now)
 	}
 }
 
+// wholeDue says whether the vector must go out whole: deltas can not tell
+// changes of its agents, targets, policy or distances, and agents of an earlier
+// version read nothing else.
+func (m *Mesh) wholeDue(v *Vector, now time.Time) bool {
+	l, t := &m.book.lead, &m.cfg.Timing
+	since := now.Sub(l.wholeSent)
+	switch {
+	case l.told == nil:
+		return true
+	case since < m.fanoutGap(l.wholeSize):
+		return false
+	case !slices.Equal(structureOf(v), l.structure), !l.told.covers(v.Targets):
+		return true
+	case since >= rttAgain && rttsMoved(l.rtts, v.RTTs):
+		return true
+	}
+	return since >= t.VectorRepeat && m.anyOlderFormat(now)
+}
+
+// structureOf is all of a vector but its numbers.
+func structureOf(v *Vector) []byte {
+	bare := *v
+	bare.Targets, bare.RTTs = nil, nil
+	return encodeVector(&bare)
+}
+
+// oldestFormat is what every agent of the region reads.
+func (m *Mesh) oldestFormat() uint64 {
+	oldest := uint64(formatDelta)
+	for _, peer := range m.book.lan {
+		oldest = min(oldest, peer.format)
+	}
+	return oldest
+}
+
+func (m *Mesh) anyOlderFormat(now time.Time) bool {
+	for _, r := range m.book.regions {
+		if r.digest != nil && r.digest.format < formatDelta && now.Sub(r.digestArrived) < m.cfg.Timing.StartOver {
+			return true
+		}
+	}
+	return false
+}
+
 func (m *Mesh) publishVector(v *Vector, now time.Time) {
 	l := &m.book.lead
 	l.version.Seq++
+	structure := structureOf(v)
 	v.Version = l.version
 	frame := m.signer.Load().seal(kindVector, encodeVector(v))
 	if len(frame) > MaxFrame {
 		m.cfg.Logger.Error("region vector is too large to be sent", "bytes", len(frame), "limit", MaxFrame)
 		return
 	}
+	l.wholeSent, l.deltaSent, l.wholeSize = now, now, len(frame)
+	l.structure, l.rtts, l.told = structure, v.RTTs, newTeller(v.Targets)
 	r := m.knownRegion(m.cfg.Region, now)
-	r.vector, r.vectorFrame, r.vectorArrived = v, frame, now
+	r.base, r.vectorArrived, r.from = newBase(v, frame), now, m.cfg.Name
+	r.setVector(v)
 	m.metrics.vectorBytes.Set(float64(len(frame)))
 	m.book.dirty = true
 	m.planFanout(r, now)
+}
+
+// publishDelta says what changed, and that the lead lives. This agent itself
+// holds what the others can know.
+func (m *Mesh) publishDelta(v *Vector, now time.Time) {
+	l, r := &m.book.lead, m.knownRegion(m.cfg.Region, now)
+	l.deltaSent = now
+	d := deltaFrame{Region: v.Region, Table: r.base.version.Seq, Previous: r.vector.Version.Seq, Entries: l.told.next(v.Targets)}
+	l.version.Seq++
+	d.Version = l.version
+	frame := m.signer.Load().seal(kindDelta, d.encode())
+	m.applyDelta(r, &d, frame, m.cfg.Name, now)
+	m.passLater(frame, now)
 }
 
 func (m *Mesh) publishDigest(d Digest, now time.Time) {
@@ -145,7 +213,7 @@ func (m *Mesh) publishDigest(d Digest, now time.Time) {
 	own := m.signer.Load()
 	r := m.knownRegion(m.cfg.Region, now)
 	r.digest, r.digestFrame, r.digestKey = &d, own.seal(kindDigest, encodeDigest(&d)), own.id
-	r.digestFrom, r.digestArrived = m.cfg.Name, now
+	r.digestArrived, r.from = now, m.cfg.Name
 	m.book.dirty = true
 	m.passOn(r, nil)
 }

@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -144,40 +145,49 @@ func TestUnchangedVectorIsRepeatedSlowlyAChangedOneSentSoon(t *testing.T) {
 	}
 }
 
-func TestSecondGatewayKeepsQuietWhenTheFirstPassedAVectorOn(t *testing.T) {
+// regionAtTurn names a region whose reports this agent carries as the n-th.
+func (s *stage) regionAtTurn(n int) string {
+	for i := range 1000 {
+		if name := fmt.Sprintf("us-%d", i); s.turn(name) == n {
+			return name
+		}
+	}
+	s.t.Fatalf("no region has turn %d", n)
+	return ""
+}
+
+func TestSecondInTurnKeepsQuietWhenTheFirstPassedAVectorOn(t *testing.T) {
 	s := newStage(t)
 	us, _ := testSigner(t)
-	vector := func(seq uint64) (*Vector, *envelope) {
-		v := &Vector{Region: "us-1", Version: Version{1, seq}}
+	adopt := func(name string, seq uint64, after time.Duration) *region {
+		v := &Vector{Region: name, Version: Version{1, seq}}
 		e, err := openEnvelope(us.seal(kindVector, encodeVector(v)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return v, &e
+		now := s.begun.Add(after)
+		r := s.knownRegion(name, now)
+		s.adoptVector(r, v, &e, arrival{}, "x", now) // from a probe
+		return r
 	}
 	sentAt := func(after time.Duration) int {
 		s.book.out = nil
 		s.fanOut(s.begun.Add(after))
 		return len(s.book.out)
 	}
-	r := s.knownRegion("us-1", s.begun)
-	v, e := vector(1)
-	s.adoptVector(r, v, e, arrival{}, s.begun) // from a probe
+	second := s.regionAtTurn(1)
+	adopt(second, 1, 0)
 	if sentAt(s.cfg.Timing.FanoutStep-1) != 0 {
 		t.Error("the second gateway does not wait for the first")
 	}
 	if sentAt(s.cfg.Timing.FanoutStep) != 1 {
 		t.Error("the second gateway does not stand in for the first")
 	}
-	v, e = vector(2)
-	s.adoptVector(r, v, e, arrival{}, s.begun.Add(time.Minute))
-	s.fanoutSeen(r)
+	s.fanoutSeen(adopt(second, 2, time.Minute))
 	if sentAt(2*time.Minute) != 0 {
 		t.Error("the second gateway repeats what the first sent")
 	}
-	s.book.gateways = []string{"self", "first"}
-	v, e = vector(3)
-	s.adoptVector(r, v, e, arrival{}, s.begun.Add(time.Hour))
+	adopt(s.regionAtTurn(0), 3, time.Hour)
 	if sentAt(time.Hour) != 1 {
 		t.Error("the first gateway waits")
 	}

@@ -74,6 +74,7 @@ const (
 type loadFrame struct {
 	origin
 	Part, Parts int
+	Table       uint64 // sequence of the load whose targets are numbered; 0: this one
 	Load        Load
 }
 
@@ -81,6 +82,7 @@ func (l *loadFrame) encode() []byte {
 	b := l.origin.encode(make([]byte, 0, maxDatagram))
 	b = appendCount(b, loadPart, l.Part)
 	b = appendCount(b, loadParts, l.Parts)
+	b = appendUint(b, loadTable, l.Table)
 	b = appendBool(b, loadDraining, l.Load.Draining)
 	b = appendText(b, loadPolicy, l.Load.PolicyVersion)
 	b = appendRTTs(b, loadRTT, l.Load.RTTs)
@@ -95,6 +97,8 @@ func decodeLoad(payload []byte) (*loadFrame, error) {
 			l.Part = f.count()
 		case f.is(loadParts, protowire.VarintType):
 			l.Parts = f.count()
+		case f.is(loadTable, protowire.VarintType):
+			l.Table = f.n
 		case f.is(loadDraining, protowire.VarintType):
 			l.Load.Draining = f.n != 0
 		case f.is(loadPolicy, protowire.BytesType):
@@ -122,12 +126,12 @@ func decodeLoad(payload []byte) (*loadFrame, error) {
 
 // splitLoad cuts a load into payloads of at most limit bytes; when that takes
 // more than maxLoadParts, it returns the whole as one.
-func splitLoad(from origin, load Load, limit int) [][]byte {
-	whole := loadFrame{origin: from, Parts: 1, Load: load}
+func splitLoad(from origin, load Load, table uint64, limit int) [][]byte {
+	whole := loadFrame{origin: from, Parts: 1, Table: table, Load: load}
 	if b := whole.encode(); len(b) <= limit {
 		return [][]byte{b}
 	}
-	room := limit - len((&loadFrame{origin: from, Part: maxLoadParts, Parts: maxLoadParts,
+	room := limit - len((&loadFrame{origin: from, Part: maxLoadParts, Parts: maxLoadParts, Table: table,
 		Load: Load{Draining: true, PolicyVersion: load.PolicyVersion, RTTs: load.RTTs}}).encode())
 	groups := groupTargets(load.Targets, room)
 	if len(groups) > maxLoadParts {

@@ -20,7 +20,7 @@ func TestLargeLoadIsSplitOverDatagramsAndPutTogether(t *testing.T) {
 	from := origin{Agent: longest(MaxAgentName), Life: 7, Seq: 9}
 	load := Load{Targets: manyTargets(300), Draining: true, PolicyVersion: longest(MaxPolicyVersion)}
 	limit := maxDatagram - envelopeOverhead
-	payloads := splitLoad(from, load, limit)
+	payloads := splitLoad(from, load, 0, limit)
 	if len(payloads) < 2 || len(payloads) > maxLoadParts {
 		t.Fatalf("%d parts", len(payloads))
 	}
@@ -67,7 +67,7 @@ func TestLostPartKeepsTheEarlierLoad(t *testing.T) {
 }
 
 func TestHugeLoadGoesAsOneStream(t *testing.T) {
-	payloads := splitLoad(origin{"a", 1, 1}, Load{Targets: manyTargets(2_000)}, maxDatagram-envelopeOverhead)
+	payloads := splitLoad(origin{"a", 1, 1}, Load{Targets: manyTargets(2_000)}, 0, maxDatagram-envelopeOverhead)
 	if len(payloads) != 1 {
 		t.Errorf("%d parts", len(payloads))
 	}

@@ -61,6 +61,7 @@ func (m *Mesh) tick() {
 	m.takeLead(now)
 	m.speak(now)
 	m.fanOut(now)
+	m.passDeltas(now)
 	m.sendClaims(now)
 	m.expireClaims(now)
 	m.expireOverrides(now)
@@ -131,7 +132,7 @@ func (m *Mesh) publishState() {
 	signal(m.changed)
 }
 
-// currentLead is who signed the region's newest digest while that is fresh and
+// currentLead is who signed the region's newest report while that is fresh and
 // the signer a live gateway, else the first gateway.
 func (m *Mesh) currentLead() string {
 	b := &m.book
@@ -139,9 +140,9 @@ func (m *Mesh) currentLead() string {
 		return ""
 	}
 	r := b.regions[m.cfg.Region]
-	if r != nil && r.digest != nil && slices.Contains(b.gateways, r.digestFrom) &&
-		time.Since(r.digestArrived) < m.cfg.Timing.LeadSilence+m.cfg.Timing.Digest {
-		return r.digestFrom
+	if r != nil && slices.Contains(b.gateways, r.from) &&
+		time.Since(r.heardLast()) < m.cfg.Timing.LeadSilence+m.cfg.Timing.Delta {
+		return r.from
 	}
 	return b.gateways[0]
 }
@@ -149,8 +150,9 @@ func (m *Mesh) currentLead() string {
 func (m *Mesh) regionInfos() map[string]RegionInfo {
 	infos := make(map[string]RegionInfo, len(m.book.regions))
 	for name, r := range m.book.regions {
+		digest, arrived := r.newestDigest()
 		infos[name] = RegionInfo{
-			Region: name, Digest: r.digest, Arrived: r.digestArrived,
+			Region: name, Digest: digest, Arrived: arrived,
 			Vector: r.vector, VectorArrived: r.vectorArrived,
 		}
 	}

@@ -9,6 +9,7 @@
 package gossip
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,8 +30,9 @@ type Mesh struct {
 	cfg     Config
 	life    uint64 // tells this run of the agent from earlier ones
 	keyring *memberlist.Keyring
-	keyMu   sync.Mutex // one change of the keyring at a time
-	answers *rate.Limiter
+	keyMu   sync.Mutex    // one change of the keyring at a time
+	answers *rate.Limiter // certificates
+	reports *rate.Limiter // bytes of reports that were asked for
 	metrics *meshMetrics
 
 	signer atomic.Pointer[signer]
@@ -77,6 +79,7 @@ func New(cfg Config) (*Mesh, error) {
 	m := &Mesh{
 		cfg: cfg, life: rand.Uint64(),
 		answers: rate.NewLimiter(certificateAnswers, certificateAnswers),
+		reports: rate.NewLimiter(answerBytes, answerBytes),
 		metrics: newMeshMetrics(cfg.Name),
 		changed: make(chan struct{}, 1), wake: make(chan struct{}, 1), joinNow: make(chan struct{}, 1),
 		roleChanged: make(chan struct{}, 1), metaChanged: make(chan struct{}, 1),
@@ -227,41 +230,53 @@ func (m *Mesh) State() *State { return m.state.Load() }
 // that was busy finds one, however many states passed.
 func (m *Mesh) Changed() <-chan struct{} { return m.changed }
 
-// Vector returns this region's newest signed vector, to be served on probe
-// connections; nil when there is none. The frame must not be changed.
-func (m *Mesh) Vector() (Version, []byte) {
+// Vector returns this region's newest whole vector, signed, for probers of an
+// earlier version, and the version it and later deltas amount to; nil when there
+// is none. The frame must not be changed.
+func (m *Mesh) Vector() (whole, newest Version, frame []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.book.regions[m.cfg.Region]
 	if r == nil || r.vector == nil {
-		return Version{}, nil
+		return Version{}, Version{}, nil
 	}
-	return r.vector.Version, r.vectorFrame
+	return r.base.version, r.vector.Version, r.base.frame
 }
 
-// Offer hands over a vector frame that a probe brought. It is verified, adopted
-// when newer, and sent to the region's agents. Errors are of kind ErrFrame,
-// ErrForged or ErrStale; hearing the held version again is no error.
-func (m *Mesh) Offer(frame []byte) error {
+// Offer hands over what a probe brought: another agent's Since, or Vector. It is
+// verified, adopted when newer, and sent to the region's agents. Errors are of
+// kind ErrFrame, ErrForged or ErrStale; hearing the held version again is no
+// error.
+func (m *Mesh) Offer(message []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.lan == nil {
 		return fmt.Errorf("%w: offer", ErrClosed)
 	}
+	message = bytes.Clone(message)
+	frames := [][]byte{message}
+	if isBundle(message) {
+		frames = splitBundle(message)
+	}
+	var errs []error
+	for _, frame := range frames {
+		errs = append(errs, m.takeOffered(frame))
+	}
+	m.publishState()
+	m.poke()
+	return errors.Join(errs...)
+}
+
+func (m *Mesh) takeOffered(frame []byte) error {
 	e, err := openEnvelope(frame)
-	if err == nil && e.kind != kindVector {
+	if err == nil && e.kind != kindVector && e.kind != kindDelta {
 		err = refuse(dropMalformed, ErrFrame, "a %s was offered, only vectors are taken", e.kind)
 	}
 	if err != nil {
 		m.metrics.drop(reasonOf(err))
 		return err
 	}
-	if err := m.receive(arrival{frame: append([]byte(nil), frame...)}, time.Now()); err != nil {
-		return err
-	}
-	m.publishState()
-	m.poke()
-	return nil
+	return m.receive(arrival{frame: frame}, time.Now())
 }
 
 // Declare says which regions this gateway holds down: to every member of the

@@ -15,11 +15,16 @@ var threeRegions = map[string][]string{
 // probe carries vectors between regions, as the mesh probes do.
 func (f *fleet) probe() {
 	for _, from := range f.meshes {
-		_, frame := from.Vector()
+		_, offered, frame := from.Vector()
 		for _, to := range f.meshes {
-			if frame != nil && to.cfg.Region != from.cfg.Region && to.State().IsGateway {
-				_ = to.Offer(frame)
+			if frame == nil || to.cfg.Region == from.cfg.Region || !to.State().IsGateway || !to.Wants(from.cfg.Region, offered) {
+				continue
 			}
+			var have Version
+			if v := to.State().Regions[from.cfg.Region].Vector; v != nil {
+				have = v.Version
+			}
+			_ = to.Offer(from.Since(have))
 		}
 	}
 }

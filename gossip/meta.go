@@ -27,7 +27,20 @@ const (
 	metaVersion  protowire.Number = 5
 	metaDraining protowire.Number = 6
 	metaLife     protowire.Number = 7
+	metaFormat   protowire.Number = 8
 )
+
+// Formats of reports an agent reads. Agents of an earlier version say nothing.
+const (
+	formatWhole = 1 // whole loads and vectors
+	formatDelta = 2 // also what changed since, and several frames in one message
+)
+
+// running is what an agent announces of its process beside its Meta.
+type running struct {
+	life   uint64 // tells it from earlier runs
+	format uint64
+}
 
 // encode leaves out the name, which memberlist carries. life tells this run of
 // the process from earlier ones.
@@ -38,15 +51,17 @@ func (m *Meta) encode(life uint64) []byte {
 	b = appendText(b, metaEdge, m.EdgeAddr)
 	b = appendText(b, metaVersion, m.Version)
 	b = appendBool(b, metaDraining, m.Draining)
-	return appendFixed(b, metaLife, life)
+	b = appendFixed(b, metaLife, life)
+	return appendUint(b, metaFormat, formatDelta)
 }
 
-func decodeMeta(name string, b []byte) (m Meta, life uint64, err error) {
+func decodeMeta(name string, b []byte) (m Meta, run running, err error) {
+	run.format = formatWhole
 	if len(b) > MaxMeta {
-		return Meta{}, 0, fmt.Errorf("%w: metadata of %d bytes", ErrFrame, len(b))
+		return Meta{}, run, fmt.Errorf("%w: metadata of %d bytes", ErrFrame, len(b))
 	}
 	if err := checkName("agent", name, MaxAgentName); err != nil {
-		return Meta{}, 0, fmt.Errorf("%w: %w", ErrFrame, err)
+		return Meta{}, run, fmt.Errorf("%w: %w", ErrFrame, err)
 	}
 	m.Name = name
 	err = eachField(b, func(f field) (err error) {
@@ -64,14 +79,16 @@ func decodeMeta(name string, b []byte) (m Meta, life uint64, err error) {
 		case f.is(metaDraining, protowire.VarintType):
 			m.Draining = f.n != 0
 		case f.is(metaLife, protowire.Fixed64Type):
-			life = f.n
+			run.life = f.n
+		case f.is(metaFormat, protowire.VarintType):
+			run.format = f.n
 		}
 		return err
 	})
 	if err == nil && m.Region == "" {
 		err = fmt.Errorf("%w: metadata of agent %s names no region", ErrFrame, name)
 	}
-	return m, life, err
+	return m, run, err
 }
 
 func (m *Meta) check() error {

@@ -47,11 +47,12 @@ type pool struct {
 
 // poolPeer is one agent seen in the pool. It is never changed, only replaced.
 type poolPeer struct {
-	node  memberlist.Node // a copy: memberlist changes its own under its lock
-	meta  Meta
-	life  uint64
-	alive bool
-	since time.Time // of alive
+	node   memberlist.Node // a copy: memberlist changes its own under its lock
+	meta   Meta
+	life   uint64
+	format uint64
+	alive  bool
+	since  time.Time // of alive
 }
 
 func (p *poolPeer) addr() string { return p.node.Address() }

@@ -16,8 +16,18 @@ type arrival struct {
 	frame []byte
 }
 
-// deliver takes a frame from memberlist without blocking.
-func (m *Mesh) deliver(p *pool, frame []byte) {
+// deliver takes a message from memberlist without blocking: a frame or several.
+func (m *Mesh) deliver(p *pool, message []byte) {
+	if !isBundle(message) {
+		m.deliverFrame(p, message)
+		return
+	}
+	for _, frame := range splitBundle(message) {
+		m.deliverFrame(p, frame)
+	}
+}
+
+func (m *Mesh) deliverFrame(p *pool, frame []byte) {
 	if len(frame) > MaxFrame {
 		m.metrics.drop(dropTooLarge)
 		return
@@ -69,6 +79,12 @@ func (m *Mesh) accept(a arrival, now time.Time) (kind, error) {
 		err = m.learnCertificate(&e, now)
 	case kindOverride:
 		err = m.acceptOverride(&e, a, now)
+	case kindDelta:
+		err = m.acceptDelta(&e, a, now)
+	case kindLoadDelta:
+		err = m.acceptLoadDelta(&e, a, now)
+	case kindReportAsk:
+		err = m.answerReport(&e, a, now)
 	}
 	return e.kind, err
 }
@@ -119,7 +135,10 @@ func (m *Mesh) acceptDigest(e *envelope, a arrival, now time.Time) error {
 func (m *Mesh) adoptDigest(r *region, d *Digest, e *envelope, from string, now time.Time) {
 	bare := *e
 	bare.cert = nil
-	r.digest, r.digestFrame, r.digestKey, r.digestFrom, r.digestArrived = d, bare.encode(), e.key, from, now
+	if r.newest().Compare(d.Version) < 0 {
+		r.from = from
+	}
+	r.digest, r.digestFrame, r.digestKey, r.digestArrived = d, bare.encode(), e.key, now
 	m.book.dirty = true
 }
 
@@ -139,8 +158,11 @@ func (m *Mesh) acceptVector(e *envelope, a arrival, now time.Time) error {
 		return err
 	}
 	if r := m.book.regions[h.Region]; r != nil && r.vector != nil {
-		if r.vector.Version == h.Version && a.pool == m.lan {
-			m.fanoutSeen(r)
+		if r.base.version == h.Version {
+			if a.pool == m.lan {
+				m.fanoutSeen(r)
+			}
+			return nil
 		}
 		if fresh, err := m.news(h.Version, r.vector.Version, r.vectorArrived, now); !fresh {
 			return err
@@ -164,18 +186,22 @@ func (m *Mesh) acceptVector(e *envelope, a arrival, now time.Time) error {
 	if h.Region == m.cfg.Region {
 		m.heardLead(cert.agent, now)
 	}
-	m.adoptVector(r, v, e, a, now)
+	m.adoptVector(r, v, e, a, cert.agent, now)
 	return nil
 }
 
-func (m *Mesh) adoptVector(r *region, v *Vector, e *envelope, a arrival, now time.Time) {
+func (m *Mesh) adoptVector(r *region, v *Vector, e *envelope, a arrival, from string, now time.Time) {
 	whole := *e
 	if len(whole.cert) == 0 { // so that it can be verified wherever it goes
 		if cert := m.book.certs.known[e.key]; cert != nil {
 			whole.cert = cert.der
 		}
 	}
-	r.vector, r.vectorFrame, r.vectorArrived = v, whole.encode(), now
+	if r.newest().Compare(v.Version) < 0 {
+		r.from = from
+	}
+	r.base, r.vectorArrived = newBase(v, whole.encode()), now
+	r.setVector(v)
 	m.book.dirty = true
 	m.noteGateways(v, now)
 	if a.pool == m.lan {

@@ -20,13 +20,14 @@ const (
 	dropNotGateway   = "not_gateway"   // only gateways may say this
 	dropFull         = "full"          // a bound was reached
 	dropUnrequested  = "unrequested"   // a certificate nobody asked for
+	dropNoBase       = "no_base"       // the whole report it builds on was asked for
 	dropAbsurd       = "absurd"        // a number nobody can mean
-	dropRateExceeded = "rate"          // too many requests for certificates
+	dropRateExceeded = "rate"          // too many requests for certificates or reports
 )
 
 func dropReasons() []string {
 	return []string{dropMalformed, dropTooLarge, dropOverflow, dropStale, dropUnknownKey, dropCertificate, dropSignature,
-		dropForeign, dropStranger, dropEarlierLife, dropNotGateway, dropFull, dropUnrequested, dropAbsurd, dropRateExceeded}
+		dropForeign, dropStranger, dropEarlierLife, dropNotGateway, dropFull, dropUnrequested, dropNoBase, dropAbsurd, dropRateExceeded}
 }
 
 // refusal says why a frame was dropped.

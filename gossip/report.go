@@ -47,6 +47,8 @@ type Digest struct {
 	Agents        int // live agents
 	Ready         int // sum over services
 	InFlight      int // sum over services
+
+	format uint64 // the oldest that an agent of the region speaks
 }
 
 // Vector is a region's full report.

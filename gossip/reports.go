@@ -11,9 +11,11 @@ type agentLoad struct {
 	arrived  time.Time // of the newest complete load
 	complete bool
 	load     Load
+	table    uint64   // sequence of the whole load that deltas build on
+	names    []string // its targets, by number
 
-	parts   map[int]bool // of seq, while it is incomplete
-	targets map[string]TargetLoad
+	parts map[int]bool // of seq, while it is incomplete
+	told  map[string]TargetLoad
 }
 
 // sender checks a report of a single agent: its origin is a live member in its
@@ -71,43 +73,21 @@ func (m *Mesh) staleLoad(o origin) error {
 // add takes one part; the load is replaced once all parts of a sequence are in.
 func (l *agentLoad) add(f *loadFrame, now time.Time) error {
 	if f.Seq != l.seq || l.parts == nil {
-		l.seq, l.parts, l.targets = f.Seq, make(map[int]bool), make(map[string]TargetLoad)
+		l.seq, l.parts, l.told = f.Seq, make(map[int]bool), make(map[string]TargetLoad)
 	}
 	for name, target := range f.Load.Targets {
-		if len(l.targets) >= MaxTargets {
+		if len(l.told) >= MaxTargets {
 			return refuse(dropFull, ErrFrame, "load of agent %s: more than %d targets", f.Agent, MaxTargets)
 		}
-		l.targets[name] = target
+		l.told[name] = target
 	}
 	l.parts[f.Part] = true
 	if len(l.parts) == f.Parts {
-		l.load = Load{Targets: l.targets, RTTs: f.Load.RTTs, Draining: f.Load.Draining, PolicyVersion: f.Load.PolicyVersion}
-		l.complete, l.arrived, l.parts, l.targets = true, now, nil, nil
+		l.load = Load{Targets: l.told, RTTs: f.Load.RTTs, Draining: f.Load.Draining, PolicyVersion: f.Load.PolicyVersion}
+		l.complete, l.arrived, l.parts, l.told = true, now, nil, nil
+		l.index(f)
 	}
 	return nil
-}
-
-// sendLoad reports to the gateways; the report is also this agent's sign of
-// life for them, so it goes out even when nothing was published.
-func (m *Mesh) sendLoad(now time.Time) {
-	b := &m.book
-	if now.Sub(b.loadSent) < m.cfg.Timing.Load {
-		return
-	}
-	b.loadSent = now
-	b.loadSeq++
-	load := *m.load.Load()
-	from := origin{Agent: m.cfg.Name, Life: m.life, Seq: b.loadSeq}
-	b.loads[m.cfg.Name] = &agentLoad{life: m.life, seq: b.loadSeq, arrived: now, complete: true, load: load}
-	to := m.fellows()
-	if len(to) == 0 {
-		return
-	}
-	own := m.signer.Load()
-	for _, payload := range splitLoad(from, load, maxDatagram-envelopeOverhead) {
-		frame := own.seal(kindLoad, payload)
-		m.send(sending{pool: m.lan, to: to, frame: frame, topic: "load", reliable: len(frame) > maxDatagram})
-	}
 }
 
 // envelopeOverhead is what sealing adds to a payload of a datagram: version,

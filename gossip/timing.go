@@ -14,12 +14,13 @@ type Timing struct {
 
 	Tick time.Duration // how often the mesh looks at what is due; default 50 ms
 
-	Load      time.Duration // an agent's load to its gateways; default 250 ms
+	Load      time.Duration // a gateway's load to its fellows; other agents' to the gateways take twice as long; default 250 ms
 	LoadFresh time.Duration // older loads are left out of the sums; default 2 s
 
-	Digest       time.Duration // lead's digest; sooner when it changes; default 500 ms
-	VectorChange time.Duration // a changed vector at most this often; default 250 ms
-	VectorRepeat time.Duration // an unchanged vector; also the least gap between vectors too large for a datagram; default 1 s
+	Digest       time.Duration // lead's digest; sooner when it changes; default 4 s
+	Delta        time.Duration // lead's word on what changed in its vector, if anything; default 500 ms
+	VectorChange time.Duration // sums, and whole vectors at most this often; default 250 ms
+	VectorRepeat time.Duration // the least gap between whole vectors too large for a datagram, and what agents of an earlier version get; default 1 s
 	FanoutStep   time.Duration // the n-th gateway waits n steps for another's LAN copy before it sends its own; default 150 ms
 
 	LeadSilence   time.Duration // a new lead waits for this much silence of the old one; default 1 s
@@ -67,7 +68,8 @@ func DefaultTiming() Timing {
 		Tick:         50 * time.Millisecond,
 		Load:         250 * time.Millisecond,
 		LoadFresh:    2 * time.Second,
-		Digest:       500 * time.Millisecond,
+		Digest:       4 * time.Second,
+		Delta:        500 * time.Millisecond,
 		VectorChange: 250 * time.Millisecond, VectorRepeat: time.Second, FanoutStep: 150 * time.Millisecond,
 		LeadSilence: time.Second,
 		Settle:      2 * time.Second, GatewayUp: time.Second, GatewayDown: 5 * time.Second,
@@ -133,7 +135,7 @@ type namedDuration struct {
 
 func (t *Timing) durations() []namedDuration {
 	return []namedDuration{
-		{"tick", &t.Tick}, {"load", &t.Load}, {"load fresh", &t.LoadFresh}, {"digest", &t.Digest},
+		{"tick", &t.Tick}, {"load", &t.Load}, {"load fresh", &t.LoadFresh}, {"digest", &t.Digest}, {"delta", &t.Delta},
 		{"vector change", &t.VectorChange}, {"vector repeat", &t.VectorRepeat}, {"fan-out step", &t.FanoutStep},
 		{"lead silence", &t.LeadSilence}, {"settle", &t.Settle},
 		{"gateway up", &t.GatewayUp}, {"gateway down", &t.GatewayDown},

@@ -96,9 +96,10 @@ type Probes struct {
 	// Answer returns the status sent with every answer, at most 200 bytes; a
 	// longer one is not sent.
 	Answer func(from Peer) []byte
-	// Vector returns this region's newest vector frame, at most 1 MiB, nil for
-	// none.
-	Vector func() []byte
+	// Vector returns the frames of this region's newest vector for a peer that
+	// has what it says, at most 32 bytes, as its WantVector returned it: at most
+	// 1 MiB, nil for none.
+	Vector func(have []byte) []byte
 	// Heard: an authenticated packet came in from a peer that is probed or
 	// probes.
 	Heard func(peer Peer, now time.Time)
@@ -107,9 +108,10 @@ type Probes struct {
 	// Status: the status of an answer, in order; overtaken ones are skipped.
 	// The slice is the callee's.
 	Status func(peer Peer, status []byte)
-	// WantVector says whether the status announces a vector worth pulling.
-	WantVector func(peer Peer, status []byte) bool
-	// VectorPulled: the peer's vector frame. The slice is the callee's.
+	// WantVector says whether the status announces a vector worth pulling, and
+	// what is held already, at most 32 bytes.
+	WantVector func(peer Peer, status []byte) (have []byte, want bool)
+	// VectorPulled: the frames of the peer's vector. The slice is the callee's.
 	VectorPulled func(peer Peer, frame []byte)
 	// Tick: the mesh's loop came round, every 50 ms, after Heard was called
 	// for what came in; a gap means that this process stalled. The place to
@@ -122,7 +124,7 @@ func (p Probes) withDefaults() Probes {
 		p.Answer = func(Peer) []byte { return nil }
 	}
 	if p.Vector == nil {
-		p.Vector = func() []byte { return nil }
+		p.Vector = func([]byte) []byte { return nil }
 	}
 	if p.Heard == nil {
 		p.Heard = func(Peer, time.Time) {}
@@ -134,7 +136,7 @@ func (p Probes) withDefaults() Probes {
 		p.Status = func(Peer, []byte) {}
 	}
 	if p.WantVector == nil {
-		p.WantVector = func(Peer, []byte) bool { return false }
+		p.WantVector = func(Peer, []byte) ([]byte, bool) { return nil, false }
 	}
 	if p.VectorPulled == nil {
 		p.VectorPulled = func(Peer, []byte) {}

@@ -108,20 +108,20 @@ func (p *prober) answer(seq uint64, status []byte, sent, now time.Time) {
 	p.newest = seq
 	if len(status) > 0 {
 		k.mesh.cfg.Probes.Status(k.peer, status)
-		if k.mesh.cfg.Probes.WantVector(k.peer, status) {
-			p.pull()
+		if have, want := k.mesh.cfg.Probes.WantVector(k.peer, status); want {
+			p.pull(have)
 		}
 	}
 }
 
 // pull fetches the peer's vector, one at a time.
-func (p *prober) pull() {
+func (p *prober) pull(have []byte) {
 	if !p.pulling.CompareAndSwap(false, true) {
 		return
 	}
 	p.keeper.mesh.wg.Go(func() {
 		defer p.pulling.Store(false)
-		frame, err := pullVector(p.conn)
+		frame, err := pullVector(p.conn, have)
 		if err != nil {
 			p.keeper.log.Debug("pull vector", "error", err)
 		} else if len(frame) > 0 {
@@ -134,7 +134,7 @@ func (p *prober) pull() {
 	})
 }
 
-func pullVector(conn *quic.Conn) ([]byte, error) {
+func pullVector(conn *quic.Conn, have []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(conn.Context(), pullTimeout)
 	defer cancel()
 	str, err := conn.OpenStreamSync(ctx)
@@ -144,7 +144,7 @@ func pullVector(conn *quic.Conn) ([]byte, error) {
 	defer str.CancelRead(codeCanceled) // nothing when it was read to its end
 	deadline, _ := ctx.Deadline()
 	str.SetDeadline(deadline)
-	if _, err := str.Write([]byte{requestVector}); err != nil {
+	if _, err := str.Write(appendVectorRequest(nil, have)); err != nil {
 		str.CancelWrite(codeCanceled)
 		return nil, err
 	}

@@ -54,14 +54,14 @@ func (m *Mesh) serveVectors(conn *quic.Conn) {
 
 func (m *Mesh) serveVector(ctx context.Context, str *quic.Stream) {
 	str.SetDeadline(time.Now().Add(pullTimeout))
-	var request [1]byte
-	if _, err := io.ReadFull(str, request[:]); err != nil || request[0] != requestVector {
+	request, err := io.ReadAll(io.LimitReader(str, 1+maxHave))
+	if err != nil || len(request) == 0 || request[0] != requestVector {
 		str.CancelRead(codeCanceled)
 		str.CancelWrite(codeCanceled)
 		return
 	}
 	str.CancelRead(codeCanceled) // whatever else a newer agent says
-	frame := m.cfg.Probes.Vector()
+	frame := m.cfg.Probes.Vector(request[1:])
 	if len(frame) > maxVector {
 		m.cfg.Logger.Error("own vector is too large to be served", "bytes", len(frame), "limit", maxVector)
 		frame = nil

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"encoding/hex"
 	"io"
 	"net/http"
 	"time"
@@ -24,7 +25,11 @@ func (m *Mesh) withProbes(next http.Handler) http.Handler {
 				w.Write(status)
 			}
 		case pathVector:
-			if frame := m.cfg.Probes.Vector(); len(frame) <= maxVector {
+			have, err := hex.DecodeString(r.URL.RawQuery)
+			if err != nil || len(have) > maxHave {
+				have = nil
+			}
+			if frame := m.cfg.Probes.Vector(have); len(frame) <= maxVector {
 				w.Write(frame)
 			}
 		default:
@@ -71,10 +76,11 @@ func (k *keeper) probeTCP(w *tcpWire) error {
 		return nil
 	}
 	k.mesh.cfg.Probes.Status(k.peer, status)
-	if !k.mesh.cfg.Probes.WantVector(k.peer, status) {
+	have, want := k.mesh.cfg.Probes.WantVector(k.peer, status)
+	if !want {
 		return nil
 	}
-	frame, err := w.get(k.mesh.ctx, pathVector, maxVector)
+	frame, err := w.get(k.mesh.ctx, pathVector+"?"+hex.EncodeToString(have), maxVector)
 	if err == nil && len(frame) > 0 {
 		k.mesh.cfg.Probes.VectorPulled(k.peer, frame)
 	}

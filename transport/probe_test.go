@@ -38,7 +38,7 @@ func (e *probeEvents) listen(c *MeshConfig) {
 		}
 	}
 	c.Probes.Status = func(_ Peer, s []byte) { text := string(s); e.last.Store(&text) }
-	c.Probes.WantVector = func(Peer, []byte) bool { return e.want.Load() }
+	c.Probes.WantVector = func(Peer, []byte) ([]byte, bool) { return []byte("what I have"), e.want.Load() }
 	c.Probes.VectorPulled = func(_ Peer, frame []byte) {
 		text := string(frame)
 		e.vector.Store(&text)
@@ -115,7 +115,13 @@ func TestVectorIsPulledOnlyWhenAnnounced(t *testing.T) {
 	eu := startSite(t, a, "eu-1", "a", events.listen)
 	us := startSite(t, a, "us-1", "b", func(c *MeshConfig) {
 		c.Probes.Answer = func(Peer) []byte { return []byte("v1") }
-		c.Probes.Vector = func() []byte { served.Add(1); return vector }
+		c.Probes.Vector = func(have []byte) []byte {
+			if string(have) != "what I have" {
+				t.Errorf("served to one who has %q", have)
+			}
+			served.Add(1)
+			return vector
+		}
 	})
 	eu.Probe([]Endpoint{us.endpoint()})
 	eventually(t, 3*time.Second, "answers", func() bool { return events.rtts.Load() >= 5 })
@@ -210,17 +216,18 @@ func TestProbeFloodIsNotAnswered(t *testing.T) {
 
 func TestUnknownStreamsOnProbeConnectionsAreReset(t *testing.T) {
 	a := newTestAuthority(t)
-	us := startSite(t, a, "us-1", "b", func(c *MeshConfig) { c.Probes.Vector = func() []byte { return []byte("v") } })
+	us := startSite(t, a, "us-1", "b", func(c *MeshConfig) { c.Probes.Vector = func([]byte) []byte { return []byte("v") } })
 	conn := dialProbe(t, us, issued(t)(a.IssueMesh("eu-1", "a", 0)))
 	str, err := conn.OpenStreamSync(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	str.Write([]byte{77})
+	str.Close()
 	if _, err := readVector(str); err == nil {
 		t.Error("an unknown request is answered")
 	}
-	if frame, err := pullVector(conn); err != nil || string(frame) != "v" {
+	if frame, err := pullVector(conn, make([]byte, maxHave+1)); err != nil || string(frame) != "v" {
 		t.Errorf("after that: %q, %v", frame, err)
 	}
 }

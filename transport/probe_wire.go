@@ -9,8 +9,9 @@ import (
 //
 //	datagram, prober → peer:  1 | seq (8 bytes, big endian) | ignored
 //	datagram, peer → prober:  2 | seq | status (0 to 200 bytes)
-//	stream, prober → peer:    1            "your newest vector, please"
-//	        peer → prober:    the frame    0 bytes to 1 MiB, then FIN
+//	stream, prober → peer:    1 | have     "your newest vector, please; I have
+//	                                       this" (0 to 32 bytes), then FIN
+//	        peer → prober:    the frames   0 bytes to 1 MiB, then FIN
 //
 // Datagrams of another kind come from a newer agent and are ignored.
 const (
@@ -19,6 +20,7 @@ const (
 	probeHeader   = 9
 	maxStatus     = 200
 	maxVector     = 1 << 20
+	maxHave       = 32
 	requestVector = 1
 )
 
@@ -26,6 +28,16 @@ var errBadProbe = errors.New("malformed probe")
 
 func appendPing(dst []byte, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, probePing), seq)
+}
+
+// appendVectorRequest leaves out a have that is too long: all of the vector is
+// asked for then.
+func appendVectorRequest(dst, have []byte) []byte {
+	dst = append(dst, requestVector)
+	if len(have) > maxHave {
+		return dst
+	}
+	return append(dst, have...)
 }
 
 // appendPong leaves out a status that is too long.

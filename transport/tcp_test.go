@@ -150,10 +150,10 @@ func TestProbesFallBackToTCP(t *testing.T) {
 	events.want.Store(true)
 	eu, us, _ := udpGate(t, a, nobody, []option{events.listen}, []option{func(c *MeshConfig) {
 		c.Probes.Answer = func(Peer) []byte { return []byte("status") }
-		c.Probes.Vector = func() []byte { return []byte("vector") }
+		c.Probes.Vector = func(have []byte) []byte { return append([]byte("vector after "), have...) }
 	}})
 	eu.Probe([]Endpoint{us.endpoint()})
 	eventually(t, 5*time.Second, "heard, measured, status and vector", func() bool {
-		return events.heard.Load() > 0 && events.rtts.Load() > 1 && events.status() == "status" && events.vectors.Load() > 0
+		return events.heard.Load() > 0 && events.rtts.Load() > 1 && events.status() == "status" && events.vectors.Load() > 0 && *events.vector.Load() == "vector after what I have"
 	})
 }

@@ -66,22 +66,16 @@ const (
 	wanDelay = 40 * time.Millisecond // one way
 )
 
-func startFleet(regions, agents int) (*fleet, error) {
+func newFleet(regions, agents int) (*fleet, error) {
 	ca, err := newAuthority()
 	if err != nil {
 		return nil, err
 	}
 	f := &fleet{byName: make(map[string]*agent)}
 	f.net = newNetwork(f.delay)
-	var wan []string
 	for r := range regions {
 		for a := range agents {
-			wan = append(wan, fmt.Sprintf("10.%d.0.%d:7947", r, a+1))
-		}
-	}
-	for r := range regions {
-		for a := range agents {
-			if err := f.start(ca, r, a, wan); err != nil {
+			if err := f.add(ca, r, a); err != nil {
 				return nil, err
 			}
 		}
@@ -96,7 +90,7 @@ func (f *fleet) delay(from, to string) time.Duration {
 	return wanDelay
 }
 
-func (f *fleet) start(ca *authority, r, a int, wan []string) error {
+func (f *fleet) add(ca *authority, r, a int) error {
 	name, ip := fmt.Sprintf("%s-agent-%d", regionName(r), a), fmt.Sprintf("10.%d.0.%d", r, a+1)
 	signer, err := ca.issue(regionName(r), name)
 	if err != nil {

@@ -7,8 +7,8 @@
 // 0.3 ms inside a region and 40 ms (one way) between regions. Bytes are those of
 // memberlist's messages, encrypted, with headers of IP and UDP or TCP, and those
 // of vectors pulled over probes with 100 for QUIC; sent and received. The probes
-// themselves, which measure liveness, are not counted. It refuses to judge when
-// the process could not keep its own schedule.
+// themselves, which measure liveness, are not counted. It fails when the process
+// could not keep its own schedule: its ages are then the machine's.
 package main
 
 import (

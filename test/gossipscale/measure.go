@@ -35,7 +35,7 @@ type observer struct {
 }
 
 func measure(o options) ([]bar, error) {
-	f, err := startFleet(o.regions, o.agents)
+	f, err := newFleet(o.regions, o.agents)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func measure(o options) ([]bar, error) {
 	if err := errors.Join(err, f.close()); err != nil {
 		return nil, err
 	}
-	return w.judge(o)
+	return w.judge(), nil
 }
 
 // watch notes when a lead made each version of its region's reports.
@@ -203,12 +203,9 @@ func (w *observer) age(ages []float64, region string, v gossip.Version, now time
 	return append(ages, now.Sub(made).Seconds())
 }
 
-func (w *observer) judge(o options) ([]bar, error) {
+func (w *observer) judge() []bar {
 	if w.late > maxLate {
-		return nil, fmt.Errorf("the process was late by %s: the machine is too busy to judge", w.late)
-	}
-	if w.unknown > len(w.digests)/100 {
-		return nil, fmt.Errorf("%d reports of unknown origin", w.unknown)
+		fmt.Fprintf(os.Stderr, "the process was late by %.1f s: the machine is too busy, ages say nothing\n", w.late.Seconds())
 	}
 	var gateways, others []float64
 	var parts [2][classes]float64
@@ -245,7 +242,8 @@ func (w *observer) judge(o options) ([]bar, error) {
 		bar{Bar: "digest age, median", Value: quantile(w.digests, 0.5), Unit: "s", Pass: true},
 		bar{Bar: "vector age, median", Value: quantile(w.vectors, 0.5), Unit: "s", Pass: true},
 		bar{Bar: "age of what is said of a service, median", Value: quantile(w.entries, 0.5), Unit: "s", Pass: true},
-		bar{Bar: "own lateness", Value: w.late.Seconds(), Unit: "s", Pass: true}), nil
+		limit("reports whose making was missed", float64(w.unknown)/float64(len(w.digests)+1), "share", 0.01),
+		bar{Bar: "own lateness", Value: w.late.Seconds(), Unit: "s", Pass: w.late <= maxLate})
 }
 
 func limit(name string, value float64, unit string, bound float64) bar {

@@ -78,13 +78,17 @@ func (p *prober) ask(region string, peer *agent, info gossip.RegionInfo) {
 	if time.Now().Before(p.ready[peer.name]) {
 		return
 	}
-	offered, frame := peer.mesh.Vector()
-	if frame == nil || info.Vector != nil && offered.Compare(info.Vector.Version) <= 0 {
+	_, offered, frame := peer.mesh.Vector()
+	if frame == nil || !p.self.mesh.Wants(region, offered) {
 		return
+	}
+	var have gossip.Version
+	if info.Vector != nil {
+		have = info.Vector.Version
 	}
 	p.ready[peer.name] = time.Now().Add(time.Minute) // until it is here
 	time.AfterFunc(2*wanDelay, func() {
-		_, frame := peer.mesh.Vector()
+		frame := peer.mesh.Since(have)
 		p.self.count(peer, len(frame))
 		p.pulled <- pulled{peer.name, frame}
 	})

@@ -1,0 +1,106 @@
+package gossip
+
+import (
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/tidegate/tidegate/policy"
+)
+
+// Deltas of all regions reach a region's agents in one hop from a gateway, as
+// many in a datagram as fit: a frame by itself costs half as much again. The
+// gateways share the regions between them.
+
+// passing is deltas on their way to the LAN.
+type passing struct {
+	frames [][]byte
+	since  time.Time
+}
+
+func (m *Mesh) passLater(frame []byte, now time.Time) {
+	p := &m.book.passing
+	if len(p.frames) == 0 {
+		p.since = now
+	}
+	p.frames = append(p.frames, frame)
+}
+
+func (m *Mesh) passDeltas(now time.Time) {
+	p := &m.book.passing
+	if len(p.frames) == 0 || now.Sub(p.since) < m.cfg.Timing.FanoutStep/2 {
+		return
+	}
+	to := m.others()
+	to = slices.DeleteFunc(to, func(peer *poolPeer) bool { return peer.format < formatDelta })
+	for _, message := range packFrames(p.frames, maxDatagram) {
+		m.send(sending{pool: m.lan, to: to, frame: message, topic: "deltas", reliable: len(message) > maxDatagram})
+	}
+	*p = passing{}
+}
+
+// packFrames puts frames into bundles of at most limit bytes, in order; a frame
+// that is larger by itself gets one of its own.
+func packFrames(frames [][]byte, limit int) [][]byte {
+	var bundles [][]byte
+	var b []byte
+	for _, frame := range frames {
+		if len(b) > 0 && len(b)+protowire.SizeTag(bundleFrame)+protowire.SizeBytes(len(frame)) > limit {
+			bundles, b = append(bundles, b), nil
+		}
+		b = appendBlob(b, bundleFrame, frame)
+	}
+	if len(b) > 0 {
+		bundles = append(bundles, b)
+	}
+	return bundles
+}
+
+// turn is this gateway's place among those that care for a region's reports; the
+// first one carries them, the others stand in. The own region's come from its
+// lead.
+func (m *Mesh) turn(region string) int {
+	if region == m.cfg.Region {
+		return 0
+	}
+	turn := slices.Index(policy.Gateways(region, m.book.gateways, gatewayCount), m.cfg.Name)
+	if turn < 0 {
+		return gatewayCount
+	}
+	return turn
+}
+
+// Wants says whether a version that a probed gateway holds of its region should
+// be pulled from it: the gateway whose turn it is pulls at once what is newer
+// than held, another only when that did not bring it.
+func (m *Mesh) Wants(region string, offered Version) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.book.regions[region]
+	if r == nil || r.vector == nil {
+		return true
+	}
+	if offered.Compare(r.vector.Version) <= 0 {
+		r.missedSince = time.Time{}
+		return false
+	}
+	now := time.Now()
+	if r.missedSince.IsZero() {
+		r.missedSince = now
+	}
+	return now.Sub(r.missedSince) >= 2*time.Duration(m.turn(region))*m.cfg.Timing.FanoutStep
+}
+
+// Since returns what a prober that holds a version of this region's vector needs
+// to hold the newest, for its Offer: the changes, or all of it; nil when there
+// is nothing.
+func (m *Mesh) Since(have Version) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.book.regions[m.cfg.Region]
+	if r == nil || r.vector == nil {
+		return nil
+	}
+	return joinBundle(r.base.since(have))
+}

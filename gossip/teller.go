@@ -1,0 +1,159 @@
+package gossip
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"time"
+)
+
+// Whole reports name every target; the deltas between them say only what
+// changed, by numbers into the last whole report's sorted names. A target's
+// entry says all of it, not the difference: a lost delta harms nothing else, and
+// later ones may come first.
+
+const (
+	// roundDeltas is within how many deltas every target that is not as the
+	// whole report said comes up again, so that whoever holds that report and
+	// as many deltas holds all.
+	roundDeltas = 60
+	// keptDeltas are handed to those who missed them.
+	keptDeltas = 64
+	// urgentBytes bound what is said of targets that changed, calmBytes of
+	// those that did not change much.
+	urgentBytes = 320
+	calmBytes   = 64
+)
+
+// teller knows what was told of each target and picks what to tell next.
+type teller struct {
+	names []string // by number
+	whole []TargetLoad
+	told  []TargetLoad
+	when  []uint64 // the delta that told it last
+	count uint64   // deltas so far
+}
+
+// entry is what a delta says of one target.
+type entry struct {
+	id   int
+	load TargetLoad
+}
+
+// newTeller begins with a whole report.
+func newTeller(targets map[string]TargetLoad) *teller {
+	t := &teller{names: slices.Sorted(maps.Keys(targets))}
+	t.whole = make([]TargetLoad, len(t.names))
+	for id, name := range t.names {
+		t.whole[id] = targets[name]
+	}
+	t.told = slices.Clone(t.whole)
+	t.when = make([]uint64, len(t.names))
+	return t
+}
+
+// covers says whether these are the targets it has numbers for.
+func (t *teller) covers(targets map[string]TargetLoad) bool {
+	if len(targets) != len(t.names) {
+		return false
+	}
+	for _, name := range t.names {
+		if _, ok := targets[name]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// next picks the entries of the next delta: what changed most first, and with
+// the room that is left what was not told for longest. Nothing starves: a
+// target's turn comes the nearer the longer it waits, and after roundDeltas
+// there is always room.
+func (t *teller) next(targets map[string]TargetLoad) []entry {
+	t.count++
+	type candidate struct {
+		entry
+		score float64
+	}
+	var due []candidate
+	for id, name := range t.names {
+		now, ok := targets[name]
+		if !ok {
+			now = TargetLoad{} // gone; the next whole report leaves it out
+		}
+		now = rounded(now)
+		if now == t.told[id] && now == rounded(t.whole[id]) {
+			continue
+		}
+		waited := float64(t.count-t.when[id]) / roundDeltas
+		due = append(due, candidate{entry{id, now}, change(t.told[id], now) + 4*waited*waited})
+	}
+	slices.SortFunc(due, func(x, y candidate) int { return cmp.Or(cmp.Compare(y.score, x.score), cmp.Compare(x.id, y.id)) })
+	least := len(t.names) / roundDeltas
+	var picked []entry
+	size := 0
+	for _, c := range due {
+		limit := calmBytes
+		if c.score >= 1 {
+			limit = urgentBytes
+		}
+		if size += len(appendEntry(nil, 0, c.entry)); size > limit && len(picked) > least {
+			break
+		}
+		picked = append(picked, c.entry)
+		t.told[c.id], t.when[c.id] = c.load, t.count
+	}
+	slices.SortFunc(picked, func(x, y entry) int { return cmp.Compare(x.id, y.id) })
+	return picked
+}
+
+// change says how much a target differs from what was told: 1 and more is worth
+// telling soon. Counts of requests, and rates averaged over a second, vary by
+// the root of themselves with nothing having happened.
+func change(told, now TargetLoad) float64 {
+	most := 0.0
+	if told.Ready != now.Ready {
+		most = 4
+	}
+	if (told.Ready == 0) != (now.Ready == 0) {
+		most = 100
+	}
+	noise := math.Sqrt
+	most = max(most,
+		moved(told.Capacity, now.Capacity, 0),
+		moved(float64(told.InFlight), float64(now.InFlight), 5+5*noise(float64(told.InFlight))),
+		math.Abs(float64(told.Threshold)-float64(now.Threshold))/128,
+		moved(told.QueueWait.Seconds()*1000, now.QueueWait.Seconds()*1000, 20))
+	for c := range told.Demand {
+		most = max(most, moved(told.Demand[c], now.Demand[c], 0.5+3*noise(told.Demand[c])))
+	}
+	if (told.Threshold == 0) != (now.Threshold == 0) {
+		most = max(most, 2)
+	}
+	return most
+}
+
+// moved is the difference in units of what is worth telling: a twentieth of the
+// value and a tolerance.
+func moved(told, now, tolerance float64) float64 {
+	unit := 0.05*max(told, now) + tolerance
+	if unit == 0 {
+		return 0
+	}
+	return math.Abs(now-told) / unit
+}
+
+// rttsMoved says whether distances changed enough to be told again.
+func rttsMoved(told, now map[string]time.Duration) bool {
+	if len(told) != len(now) {
+		return true
+	}
+	for region, rtt := range now {
+		was, ok := told[region]
+		if !ok || moved(float64(was), float64(rtt), float64(2*time.Millisecond)) > 4 {
+			return true
+		}
+	}
+	return false
+}
