@@ -21,6 +21,8 @@ type oneService struct {
 	slots, busy int
 	hold        time.Duration
 	sigma       float64 // of a lognormal holding time of mean hold; 0: constant
+	first       int     // requests that take slow times as long, because the service has just begun
+	slow        float64
 	inside      []*simRequest
 
 	agents        []*policy.Admission
@@ -172,6 +174,10 @@ func (s *oneService) serve() {
 			w.expiredWork++
 		}
 		took := s.holding()
+		if s.first > 0 {
+			s.first--
+			took = time.Duration(float64(took) * s.slow)
+		}
 		if s.now < s.pausedService {
 			took += s.pausedService - s.now
 		}

@@ -19,6 +19,7 @@ const (
 	criticalMemory = time.Second // after a critical was refused out of the queue, the threshold may rise into criticals
 	leastArrivals  = 1.0         // a second; below nothing is shed
 	inFlightLeast  = 0.5
+	idleUpTo       = 0.5 // of the slots taken on average in the last window, and nobody waited: nothing is shed
 )
 
 // rejector finds the threshold. Not safe for concurrent use.
@@ -27,6 +28,7 @@ type rejector struct {
 	inFlight  float64       // average found by arrivals
 	queued    float64       // the same
 	share     float64       // of the arrivals to refuse
+	latest    float64       // what arrivals of the last window found in flight or waiting
 	critical  time.Duration // since a critical was refused out of the queue
 	threshold Rank
 	room      float64 // requests a second that may be let in
@@ -52,6 +54,7 @@ func (r *rejector) learn(t *tickCounts) {
 	weight := weightOf(t.elapsed, shedMemory/2)
 	r.inFlight += weight * (t.inFlight - r.inFlight)
 	r.queued += weight * (t.queued - r.queued)
+	r.latest = t.inFlight + t.queued
 	r.critical = min(r.critical+t.elapsed, time.Hour)
 	if t.droppedCritical() {
 		r.critical = 0
@@ -78,9 +81,14 @@ func (r *rejector) potential(limit float64) float64 {
 }
 
 // decide sets share and threshold for what arrived lately and what is expected.
+// A capacity says nothing against free slots, unless there is more to come.
 func (r *rejector) decide(limit float64, ranks *rankMix, capacity float64) {
 	room := r.potential(limit)
-	if capacity > 0 {
+	if ranks.expectedRate() == 0 && r.latest <= idleUpTo*limit {
+		r.room, r.threshold, r.share = room, 0, 0
+		return
+	}
+	if full := r.latest >= bindingFrom*limit; capacity > 0 && (full || ranks.expectedRate() > 0) {
 		room = min(room, max(capacity, r.out))
 	}
 	bare := room
