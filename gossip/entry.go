@@ -33,7 +33,6 @@ const (
 	capacityScale = 32
 )
 
-
 func codeOf(x float64) uint64 {
 	switch {
 	case math.IsNaN(x) || x <= 0:
