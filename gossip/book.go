@@ -62,6 +62,8 @@ type region struct {
 	summary       *Digest // of the vector
 	vectorArrived time.Time
 	missedSince   time.Time // a probe offers a newer one
+	wanted        Version   // is being pulled
+	wantedAt      time.Time
 
 	from string // agent that signed the newest of both
 

@@ -23,7 +23,7 @@ type deltaFrame struct {
 
 func (d *deltaFrame) encode() []byte {
 	h := head{Region: d.Region, Version: d.Version}
-	b := h.encode(make([]byte, 0, urgentBytes+64))
+	b := h.encode(make([]byte, 0, 512))
 	b = appendUint(b, deltaTable, d.Table)
 	b = appendUint(b, deltaPrevious, d.Previous)
 	if len(d.Entries) > 0 {

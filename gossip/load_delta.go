@@ -25,7 +25,7 @@ type loadDelta struct {
 }
 
 func (l *loadDelta) encode() []byte {
-	b := l.origin.encode(make([]byte, 0, urgentBytes+64))
+	b := l.origin.encode(make([]byte, 0, 512))
 	b = appendBool(b, loadDraining, l.Draining)
 	b = appendUint(b, loadTable, l.Table)
 	if len(l.Entries) > 0 {
@@ -148,7 +148,11 @@ func (m *Mesh) sendLoad(now time.Time) {
 }
 
 func (m *Mesh) sendLoadDelta(to []*poolPeer, load *Load) {
-	d := loadDelta{m.loadOrigin(), m.book.loadTold.table, load.Draining, m.book.loadTold.next(load.Targets)}
+	b, room := &m.book, loadBudget
+	if slices.Contains(b.gateways, m.cfg.Name) {
+		room = room.half()
+	}
+	d := loadDelta{m.loadOrigin(), b.loadTold.table, load.Draining, b.loadTold.next(load.Targets, len(b.lan), room)}
 	m.send(sending{pool: m.lan, to: to, frame: m.signer.Load().seal(kindLoadDelta, d.encode()), topic: "load"})
 }
 

@@ -29,10 +29,13 @@ func (m *Mesh) Override(o Override) error {
 	if m.lan == nil {
 		return fmt.Errorf("%w: override", ErrClosed)
 	}
-	now := time.Now()
-	o.By, o.Version, o.Left = m.cfg.Name, m.book.lamport+1, o.Left.Truncate(time.Millisecond)
 	if err := o.check(); err != nil {
 		return err
+	}
+	now := time.Now()
+	o.By, o.Version, o.Expires = m.cfg.Name, m.book.lamport+1, time.Time{}
+	if o.Left > 0 { // 0 means something else
+		o.Left = max(o.Left.Truncate(time.Millisecond), time.Millisecond)
 	}
 	if o.Version > maxOverrideVersion {
 		return fmt.Errorf("%w: override of region %s: no version is left", ErrFrame, o.Region)

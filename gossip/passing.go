@@ -13,6 +13,9 @@ import (
 // many in a datagram as fit: a frame by itself costs half as much again. The
 // gateways share the regions between them.
 
+// pullAgain is how long a pull may take before it is given up for lost.
+const pullAgain = 500 * time.Millisecond
+
 // passing is deltas on their way to the LAN.
 type passing struct {
 	frames [][]byte
@@ -73,7 +76,8 @@ func (m *Mesh) turn(region string) int {
 
 // Wants says whether a version that a probed gateway holds of its region should
 // be pulled from it: the gateway whose turn it is pulls at once what is newer
-// than held, another only when that did not bring it.
+// than held, another only when that did not bring it. What is being pulled from
+// one peer is not wanted from another, for a while.
 func (m *Mesh) Wants(region string, offered Version) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -89,7 +93,14 @@ func (m *Mesh) Wants(region string, offered Version) bool {
 	if r.missedSince.IsZero() {
 		r.missedSince = now
 	}
-	return now.Sub(r.missedSince) >= 2*time.Duration(m.turn(region))*m.cfg.Timing.FanoutStep
+	if now.Sub(r.missedSince) < 2*time.Duration(m.turn(region))*m.cfg.Timing.FanoutStep {
+		return false
+	}
+	if offered.Compare(r.wanted) <= 0 && now.Sub(r.wantedAt) < pullAgain {
+		return false
+	}
+	r.wanted, r.wantedAt = offered, now
+	return true
 }
 
 // Since returns what a prober that holds a version of this region's vector needs

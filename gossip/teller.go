@@ -20,11 +20,20 @@ const (
 	roundDeltas = 60
 	// keptDeltas are handed to those who missed them.
 	keptDeltas = 64
-	// urgentBytes bound what is said of targets that changed, calmBytes of
-	// those that did not change much.
-	urgentBytes = 320
-	calmBytes   = 64
 )
+
+// budget is how much a delta may say, in bytes of entries.
+type budget struct {
+	urgent int // of targets that changed
+	calm   int // when only those are left that hardly did
+}
+
+var (
+	vectorBudget = budget{urgent: 320, calm: 96}
+	loadBudget   = budget{urgent: 240, calm: 96} // half of it when loads come twice as often
+)
+
+func (b budget) half() budget { return budget{b.urgent / 2, b.calm / 2} }
 
 // teller knows what was told of each target and picks what to tell next.
 type teller struct {
@@ -48,7 +57,9 @@ func newTeller(targets map[string]TargetLoad) *teller {
 	for id, name := range t.names {
 		t.whole[id] = targets[name]
 	}
-	t.told = slices.Clone(t.whole)
+	for _, load := range t.whole {
+		t.told = append(t.told, rounded(load))
+	}
 	t.when = make([]uint64, len(t.names))
 	return t
 }
@@ -69,8 +80,9 @@ func (t *teller) covers(targets map[string]TargetLoad) bool {
 // next picks the entries of the next delta: what changed most first, and with
 // the room that is left what was not told for longest. Nothing starves: a
 // target's turn comes the nearer the longer it waits, and after roundDeltas
-// there is always room.
-func (t *teller) next(targets map[string]TargetLoad) []entry {
+// there is always room. The targets are one of so many parts of what others add
+// up.
+func (t *teller) next(targets map[string]TargetLoad, parts int, room budget) []entry {
 	t.count++
 	type candidate struct {
 		entry
@@ -83,20 +95,24 @@ func (t *teller) next(targets map[string]TargetLoad) []entry {
 			now = TargetLoad{} // gone; the next whole report leaves it out
 		}
 		now = rounded(now)
-		if now == t.told[id] && now == rounded(t.whole[id]) {
+		waited := float64(t.count-t.when[id]) / roundDeltas
+		if now == t.told[id] && (waited < 0.75 || now == rounded(t.whole[id])) {
 			continue
 		}
-		waited := float64(t.count-t.when[id]) / roundDeltas
-		due = append(due, candidate{entry{id, now}, change(t.told[id], now) + 4*waited*waited})
+		score := change(t.told[id], now, parts) + waited*waited
+		if waited >= 1 {
+			score += 1000
+		}
+		due = append(due, candidate{entry{id, now}, score})
 	}
 	slices.SortFunc(due, func(x, y candidate) int { return cmp.Or(cmp.Compare(y.score, x.score), cmp.Compare(x.id, y.id)) })
 	least := len(t.names) / roundDeltas
 	var picked []entry
 	size := 0
 	for _, c := range due {
-		limit := calmBytes
+		limit := room.calm
 		if c.score >= 1 {
-			limit = urgentBytes
+			limit = room.urgent
 		}
 		if size += len(appendEntry(nil, 0, c.entry)); size > limit && len(picked) > least {
 			break
@@ -110,8 +126,10 @@ func (t *teller) next(targets map[string]TargetLoad) []entry {
 
 // change says how much a target differs from what was told: 1 and more is worth
 // telling soon. Counts of requests, and rates averaged over a second, vary by
-// the root of themselves with nothing having happened.
-func change(told, now TargetLoad) float64 {
+// the root of themselves with nothing having happened. What is one of several
+// parts of a sum tells less than the sum does: its own noise is larger, but all
+// of them may have changed together.
+func change(told, now TargetLoad, parts int) float64 {
 	most := 0.0
 	if told.Ready != now.Ready {
 		most = 4
@@ -119,14 +137,15 @@ func change(told, now TargetLoad) float64 {
 	if (told.Ready == 0) != (now.Ready == 0) {
 		most = 100
 	}
-	noise := math.Sqrt
+	share := 1 / float64(max(parts, 1))
+	noise := func(n float64) float64 { return math.Sqrt(n * share) }
 	most = max(most,
 		moved(told.Capacity, now.Capacity, 0),
-		moved(float64(told.InFlight), float64(now.InFlight), 5+5*noise(float64(told.InFlight))),
+		moved(float64(told.InFlight), float64(now.InFlight), 5*share+5*noise(float64(told.InFlight))),
 		math.Abs(float64(told.Threshold)-float64(now.Threshold))/128,
 		moved(told.QueueWait.Seconds()*1000, now.QueueWait.Seconds()*1000, 20))
 	for c := range told.Demand {
-		most = max(most, moved(told.Demand[c], now.Demand[c], 0.5+3*noise(told.Demand[c])))
+		most = max(most, moved(told.Demand[c], now.Demand[c], 0.5*share+3*noise(told.Demand[c])))
 	}
 	if (told.Threshold == 0) != (now.Threshold == 0) {
 		most = max(most, 2)

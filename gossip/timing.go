@@ -17,7 +17,7 @@ type Timing struct {
 	Load      time.Duration // a gateway's load to its fellows; other agents' to the gateways take twice as long; default 250 ms
 	LoadFresh time.Duration // older loads are left out of the sums; default 2 s
 
-	Digest       time.Duration // lead's digest; sooner when it changes; default 4 s
+	Digest       time.Duration // lead's digest; sooner when it changes; default 10 s
 	Delta        time.Duration // lead's word on what changed in its vector, if anything; default 500 ms
 	VectorChange time.Duration // sums, and whole vectors at most this often; default 250 ms
 	VectorRepeat time.Duration // the least gap between whole vectors too large for a datagram, and what agents of an earlier version get; default 1 s
@@ -68,7 +68,7 @@ func DefaultTiming() Timing {
 		Tick:         50 * time.Millisecond,
 		Load:         250 * time.Millisecond,
 		LoadFresh:    2 * time.Second,
-		Digest:       4 * time.Second,
+		Digest:       10 * time.Second,
 		Delta:        500 * time.Millisecond,
 		VectorChange: 250 * time.Millisecond, VectorRepeat: time.Second, FanoutStep: 150 * time.Millisecond,
 		LeadSilence: time.Second,

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"time"
 
 	"github.com/tidegate/tidegate/gossip"
@@ -118,6 +119,7 @@ func (f *fleet) run(regions, agents int) error {
 		wan = append(wan, fmt.Sprintf("10.%d.0.1:7947", r), fmt.Sprintf("10.%d.0.2:7947", r), fmt.Sprintf("10.%d.0.%d:7947", r, agents))
 	}
 	for _, a := range f.agents {
+		<-time.After(mathrand.N(20 * time.Millisecond)) // so that no two keep step
 		if err := a.mesh.Start(); err != nil {
 			return fmt.Errorf("start %s: %w", a.name, err)
 		}
