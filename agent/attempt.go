@@ -246,6 +246,7 @@ func (j *journey) tunnelRequest(rtt time.Duration) *http.Request {
 		Device:   j.message.Device.ID,
 		Route:    j.decision.Route.Name,
 		Region:   j.view.Region,
+		Repeat:   j.decision.Route.Retry.Idempotent,
 	}.Set(h)
 	req := &http.Request{Method: j.r.Method, URL: farURL(&j.decision), Host: j.decision.Host, Header: h, Body: http.NoBody}
 	j.giveBody(req)

@@ -53,10 +53,10 @@ func (x *exchange) serveForward(fwd transport.Forward) {
 	}
 	ctx, cancel := context.WithDeadline(x.r.Context(), x.deadline)
 	defer cancel()
-	ans, failed := x.agent.callInstance(ctx, first, x.meshRequest())
+	ans, failed := x.agent.callInstance(ctx, first, x.meshRequest(fwd))
 	if failed != nil && failed.notSent && x.body.replayable() {
 		if second := x.pickFor(fwd.Target, first); second != nil {
-			ans, failed = x.agent.callInstance(ctx, second, x.meshRequest())
+			ans, failed = x.agent.callInstance(ctx, second, x.meshRequest(fwd))
 		}
 	}
 	if failed != nil {
@@ -108,12 +108,13 @@ func (x *exchange) failMesh(f *failure) {
 	writeProblem(x.w, problem{Status: status, Reason: f.reason})
 }
 
-func (x *exchange) meshRequest() *upstream.Request {
+func (x *exchange) meshRequest(fwd transport.Forward) *upstream.Request {
 	h := x.r.Header
 	delete(h, transport.HeaderService)
 	delete(h, transport.HeaderSubset)
 	delete(h, transport.HeaderDeadline)
 	delete(h, transport.HeaderRank)
+	delete(h, transport.HeaderRepeat)
 	req := &upstream.Request{
 		Method:        x.r.Method,
 		RequestURI:    x.r.URL.RequestURI(),
@@ -121,7 +122,7 @@ func (x *exchange) meshRequest() *upstream.Request {
 		Header:        h,
 		Bytes:         x.body.small,
 		ContentLength: x.body.length,
-		Repeat:        upstream.RepeatNever, // only the ingress agent knows what its route allows
+		Repeat:        repeats[fwd.Repeat],
 	}
 	if x.body.stream != nil {
 		req.Body = x.body.reader()

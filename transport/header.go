@@ -3,6 +3,7 @@ package transport
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,6 +21,7 @@ const (
 	HeaderDevice   = "Tidegate-Device"
 	HeaderRoute    = "Tidegate-Route"
 	HeaderRegion   = "Tidegate-Region" // where the message entered the mesh
+	HeaderRepeat   = "Tidegate-Repeat" // never or always; absent: by method
 )
 
 // MaxDeadline is the longest time a message may have left.
@@ -31,9 +33,10 @@ type Forward struct {
 	Rank     policy.Rank   // of Class
 	Deadline time.Duration // remaining: 1 ms to MaxDeadline, in whole milliseconds
 	Target   policy.Target
-	Device   string // empty: not from a device
-	Route    string // for logs and metrics of the serving side; may be empty
-	Region   string // origin
+	Device   string             // empty: not from a device
+	Route    string             // for logs and metrics of the serving side; may be empty
+	Region   string             // origin
+	Repeat   policy.Idempotence // whether the serving side may process it twice
 }
 
 // Set writes the forward into h, replacing what was there. A deadline out of
@@ -48,6 +51,7 @@ func (f Forward) Set(h http.Header) {
 	setOrDelete(h, HeaderSubset, f.Target.Subset)
 	setOrDelete(h, HeaderDevice, f.Device)
 	setOrDelete(h, HeaderRoute, f.Route)
+	setOrDelete(h, HeaderRepeat, repeatWords[f.Repeat])
 }
 
 func setOrDelete(h http.Header, name, value string) {
@@ -74,6 +78,7 @@ func ReadForward(h http.Header) (Forward, error) {
 		{HeaderSubset, readInto(&f.Target.Subset, orEmpty(validName))},
 		{HeaderDevice, readInto(&f.Device, orEmpty(validDeviceID))},
 		{HeaderRoute, readInto(&f.Route, orEmpty(validName))},
+		{HeaderRepeat, func(v string) (err error) { f.Repeat, err = parseRepeat(v); return }},
 	}
 	for _, field := range fields {
 		values := h[field.name]
@@ -113,6 +118,20 @@ func parseRank(s string, class policy.Class) (policy.Rank, error) {
 		return rank, nil
 	}
 	return 0, fmt.Errorf("%w: rank %.80q is no number up to %d of class %s", policy.ErrInvalid, s, policy.MaxRank, class)
+}
+
+var repeatWords = [...]string{
+	policy.IdempotentByMethod: "",
+	policy.IdempotentAlways:   "always",
+	policy.IdempotentNever:    "never",
+}
+
+func parseRepeat(s string) (policy.Idempotence, error) {
+	i := slices.Index(repeatWords[:], s)
+	if i < 0 {
+		return 0, fmt.Errorf("%w: %.80q is neither never nor always", policy.ErrInvalid, s)
+	}
+	return policy.Idempotence(i), nil
 }
 
 func parseDeadline(s string) (time.Duration, error) {

@@ -11,10 +11,11 @@ import (
 
 func TestForwardCrossesTheMesh(t *testing.T) {
 	for _, want := range []Forward{
-		{Class: policy.Critical, Rank: policy.MaxRank, Deadline: 1500 * time.Millisecond, Target: policy.Target{Service: "alarms", Subset: "canary"}, Device: "urn:d:1", Route: "alarms", Region: "eu-1"},
+		{Class: policy.Critical, Rank: policy.MaxRank, Deadline: 1500 * time.Millisecond, Target: policy.Target{Service: "alarms", Subset: "canary"}, Device: "urn:d:1", Route: "alarms", Region: "eu-1", Repeat: policy.IdempotentNever},
 		{Class: policy.Bulk, Rank: policy.RankOf(policy.Bulk, 3, false, true), Deadline: time.Millisecond, Target: policy.Target{Service: "t"}, Region: "r"},
+		{Deadline: time.Second, Target: policy.Target{Service: "t"}, Region: "r", Repeat: policy.IdempotentAlways},
 	} {
-		h := http.Header{HeaderSubset: {"stale"}, HeaderDevice: {"stale"}, "Tidegate-Later": {"x"}}
+		h := http.Header{HeaderSubset: {"stale"}, HeaderDevice: {"stale"}, HeaderRepeat: {"never"}, "Tidegate-Later": {"x"}}
 		want.Set(h)
 		if got, err := ReadForward(h); err != nil || got != want {
 			t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -31,6 +32,7 @@ func TestForgedForwardIsRefused(t *testing.T) {
 		HeaderSubset:   {"../x"},
 		HeaderDevice:   {"a", "b"},
 		HeaderRegion:   {""},
+		HeaderRepeat:   {"sometimes"},
 	} {
 		h := http.Header{}
 		Forward{Deadline: time.Second, Target: policy.Target{Service: "s"}, Region: "r"}.Set(h)
@@ -99,12 +101,12 @@ func TestMeshHeadersStayInTheMesh(t *testing.T) {
 }
 
 func FuzzHeader(f *testing.F) {
-	f.Add("critical", "1535", "1500", "alarms", "canary", "urn:d:1", "alarms", "eu-1")
-	f.Add("CRITICAL", "65536", "0", "", "\x00", "é", "..", "%")
-	f.Fuzz(func(t *testing.T, class, rank, deadline, service, subset, device, route, region string) {
+	f.Add("critical", "1535", "1500", "alarms", "canary", "urn:d:1", "alarms", "eu-1", "never")
+	f.Add("CRITICAL", "65536", "0", "", "\x00", "é", "..", "%", "NEVER")
+	f.Fuzz(func(t *testing.T, class, rank, deadline, service, subset, device, route, region, repeat string) {
 		forward, err := ReadForward(http.Header{
 			HeaderClass: {class}, HeaderRank: {rank}, HeaderDeadline: {deadline}, HeaderService: {service}, HeaderSubset: {subset},
-			HeaderDevice: {device}, HeaderRoute: {route}, HeaderRegion: {region},
+			HeaderDevice: {device}, HeaderRoute: {route}, HeaderRegion: {region}, HeaderRepeat: {repeat},
 		})
 		if err != nil {
 			if !errors.Is(err, policy.ErrInvalid) || forward != (Forward{}) {
