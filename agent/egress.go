@@ -32,23 +32,25 @@ func (a *Agent) serveEgress(w http.ResponseWriter, r *http.Request) {
 
 // decideEgress takes the route that names the host, else goes straight to the
 // service: routes without a host are for devices.
-func (x *exchange) decideEgress() policy.Decision {
-	d := x.view.Policy.Decide(&x.message, rand.Uint64(), nil)
+func decideEgress(p *policy.Policy, m *policy.Message, service string, trace *policy.Trace) policy.Decision {
+	d := p.Decide(m, rand.Uint64(), trace)
 	if d.Route != nil && d.Route.Match.Host != "" {
 		return d
 	}
-	s := x.view.Policy.Services()[x.service]
+	s := p.Services()[service]
 	if s == nil {
+		trace.Pass("egress", service, "no route names the host, and no service has this name")
 		return policy.Decision{Failed: d.Failed}
 	}
+	trace.Take("egress", service, "no route names the host: straight to the service")
 	return policy.Decision{
 		Failed:  d.Failed,
 		Route:   &policy.Route{Name: "egress." + s.Name, Class: policy.Normal, Retry: policy.Retry{Attempts: 2}},
 		Target:  policy.Target{Service: s.Name},
 		Service: s,
 		Timeout: s.Timeout,
-		Host:    x.message.Host,
-		Path:    x.message.Path,
-		Query:   x.message.Query,
+		Host:    m.Host,
+		Path:    m.Path,
+		Query:   m.Query,
 	}
 }

@@ -93,7 +93,7 @@ func (x *exchange) run() {
 
 func (x *exchange) decide() policy.Decision {
 	if x.service != "" {
-		return x.decideEgress()
+		return decideEgress(x.view.Policy, &x.message, x.service, nil)
 	}
 	return x.view.Policy.Decide(&x.message, rand.Uint64(), nil)
 }

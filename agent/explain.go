@@ -11,6 +11,7 @@ import (
 
 	"github.com/tidegate/tidegate/agent/admin"
 	"github.com/tidegate/tidegate/policy"
+	"github.com/tidegate/tidegate/transport"
 )
 
 // Explain takes a message that is not sent through the same decisions as one
@@ -37,7 +38,7 @@ func (a *Agent) explainDecision(ans *admin.ExplainAnswer, v *policy.View, m *pol
 	if limit := v.Policy.PayloadLimit(m); len(m.Payload) > limit {
 		m.Payload = nil
 	}
-	d := v.Policy.Decide(m, rand.Uint64(), trace)
+	d := decideLike(v.Policy, m, trace)
 	switch {
 	case d.Route == nil:
 		ans.Status, ans.Verdict = http.StatusNotFound, "refused: no route matches"
@@ -57,6 +58,15 @@ func (a *Agent) explainDecision(ans *admin.ExplainAnswer, v *policy.View, m *pol
 		ans.Admission = a.explainAdmission(v, &d, m, plan.Order(rand.Uint64()).At(0), trace)
 	}
 	a.explainPlace(ans, v, plan, trace)
+}
+
+// decideLike decides by the host whose message it is: devices are refused
+// those that end in meshSuffix, local services all others.
+func decideLike(p *policy.Policy, m *policy.Message, trace *policy.Trace) policy.Decision {
+	if service, ok := strings.CutSuffix(m.Host, meshSuffix); ok {
+		return decideEgress(p, m, service, trace)
+	}
+	return p.Decide(m, rand.Uint64(), trace)
 }
 
 // explainAdmission says what would become of the message where it would go
@@ -119,22 +129,28 @@ func setPlace(ans *admin.ExplainAnswer, region, instance string) {
 	ans.Verdict = fmt.Sprintf("route %s, class %s: %s in region %s at %s", ans.Route, ans.Class, ans.Service, region, instance)
 }
 
+// messageIn is the message as the edge, or the egress, would hand it on.
 func messageIn(in admin.ExplainRequest) (*policy.Message, error) {
 	u, err := url.ParseRequestURI(in.Path)
 	if err != nil || !strings.HasPrefix(in.Path, "/") {
 		return nil, fmt.Errorf("explain: %w: path %q: give an absolute path, with an optional query", policy.ErrInvalid, in.Path)
 	}
-	h := make(map[string][]string, len(in.Headers))
+	h := make(http.Header, len(in.Headers))
 	for name, values := range in.Headers {
 		h[textproto.CanonicalMIMEHeaderKey(name)] = values
 	}
+	transport.StripEdge(h)
 	method := in.Method
 	if method == "" {
 		method = http.MethodGet
 	}
-	return &policy.Message{
+	m := &policy.Message{
 		Method: method, Host: hostOnly(in.Host), Path: u.EscapedPath(), Query: u.RawQuery, Header: h,
 		Device:  policy.Device{ID: in.Device.ID, Properties: in.Device.Properties},
 		Payload: []byte(in.Payload),
-	}, nil
+	}
+	if strings.HasSuffix(m.Host, meshSuffix) {
+		m.Device = policy.Device{} // those are not for devices
+	}
+	return m, nil
 }

@@ -1,0 +1,77 @@
+package agent
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/tidegate/tidegate/agent/admin"
+)
+
+const explained = `
+service "svc" {
+}
+route "forged" {
+  match {
+    path    = "/x"
+    headers = { "Tidegate-Class" = "critical" }
+  }
+  respond {
+    status = 204
+  }
+}
+route "hosted" {
+  match {
+    host = "hosted.mesh"
+    path = "/x"
+  }
+  class = "high"
+  forward {
+    service = "svc"
+  }
+}
+route "devices" {
+  match {
+    path = "/x"
+  }
+  respond {
+    status = 200
+  }
+}
+`
+
+func TestExplainSeesWhatTheEdgeLetsThrough(t *testing.T) {
+	a := handling(t, explained, http.NotFoundHandler())
+	for _, name := range []string{"Tidegate-Class", "tidegate-class"} {
+		got, err := a.Explain(admin.ExplainRequest{Path: "/x", Headers: map[string][]string{name: {"critical"}}})
+		if err != nil || got.Route != "devices" {
+			t.Errorf("%s: route %q, %v; the edge strips the header", name, got.Route, err)
+		}
+	}
+}
+
+func TestExplainDecidesForServicesAsTheEgressDoes(t *testing.T) {
+	a := handling(t, explained, http.NotFoundHandler())
+	for _, c := range []struct {
+		host, route, class, service string
+		status                      int
+	}{
+		{"svc.mesh", "egress.svc", "normal", "svc", 0},
+		{"SVC.mesh:80", "egress.svc", "normal", "svc", 0},
+		{"hosted.mesh", "hosted", "high", "svc", 0},
+		{"other.mesh", "", "", "", http.StatusNotFound},
+		{".mesh", "", "", "", http.StatusNotFound},
+		{"gate.example", "devices", "normal", "", http.StatusOK},
+	} {
+		got, err := a.Explain(admin.ExplainRequest{Host: c.host, Path: "/x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Route != c.route || got.Class != c.class || got.Service != c.service || got.Status != c.status {
+			t.Errorf("host %s: %+v", c.host, got)
+		}
+		if placed := strings.Contains(got.Verdict, "in region eu-1 at 127.0.0.1:"); placed != (c.service != "") {
+			t.Errorf("host %s: %s", c.host, got.Verdict)
+		}
+	}
+}
