@@ -30,6 +30,8 @@ type book struct {
 	overrides map[string]*heldOverride // by region
 	lamport   uint64                   // highest version of an override
 
+	overridesRepeated time.Time
+
 	role role
 	lead lead
 

@@ -65,6 +65,7 @@ func (m *Mesh) tick() {
 	m.sendClaims(now)
 	m.expireClaims(now)
 	m.expireOverrides(now)
+	m.repeatOverrides(now)
 	m.book.certs.expire(now)
 	m.publishState()
 }

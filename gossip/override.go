@@ -3,6 +3,9 @@ package gossip
 import (
 	"cmp"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -32,7 +35,7 @@ const (
 // of the agent whose name is last.
 type Override struct {
 	Region string
-	Kind   string // one of the constants above
+	Kind   string // one of the constants above; in a State also "kind-N", which a newer agent knows
 	Reason string // for people; ≤ MaxReason bytes
 	// Left is how long it holds, in whole milliseconds; 0: until released. In a
 	// State it is what was left when that was made.
@@ -48,13 +51,21 @@ func (o *Override) newer(than *Override) bool {
 	return cmp.Or(cmp.Compare(o.Version, than.Version), cmp.Compare(o.By, than.By)) > 0
 }
 
+// check is for words given here: kinds of a newer agent are only passed on.
 func (o *Override) check() error {
+	if !slices.Contains(overrideKinds[1:], o.Kind) {
+		return fmt.Errorf("%w: override of region %s: unknown kind %q: use evacuate, pin, freeze or release", ErrFrame, o.Region, o.Kind)
+	}
+	return o.checkHeard()
+}
+
+func (o *Override) checkHeard() error {
 	if err := checkName("region", o.Region, MaxRegionName); err != nil {
 		return fmt.Errorf("%w: override: %w", ErrFrame, err)
 	}
 	switch {
 	case overrideCode(o.Kind) == 0:
-		return fmt.Errorf("%w: override of region %s: unknown kind %q: use evacuate, pin, freeze or release", ErrFrame, o.Region, o.Kind)
+		return fmt.Errorf("%w: override of region %s without a kind", ErrFrame, o.Region)
 	case o.Left < 0 || o.Left > MaxOverrideLeft:
 		return fmt.Errorf("%w: override of region %s for %s: use 0 (until released) to %s", ErrFrame, o.Region, o.Left, MaxOverrideLeft)
 	case len(o.Reason) > MaxReason || !readable(o.Reason):
@@ -74,14 +85,34 @@ func readable(text string) bool {
 
 var overrideKinds = [...]string{"", OverrideEvacuate, OverridePin, OverrideFreeze, OverrideRelease}
 
-// overrideCode is the kind on the wire; 0: unknown.
+const (
+	newerKind       = "kind-"
+	maxOverrideCode = 255
+)
+
+// overrideCode is the kind on the wire; 0: none.
 func overrideCode(kind string) uint64 {
 	for code, name := range overrideKinds {
 		if kind == name {
 			return uint64(code)
 		}
 	}
-	return 0
+	text, newer := strings.CutPrefix(kind, newerKind)
+	code, err := strconv.ParseUint(text, 10, 8)
+	if !newer || err != nil {
+		return 0
+	}
+	return code
+}
+
+func overrideKindOf(code uint64) string {
+	switch {
+	case code < uint64(len(overrideKinds)):
+		return overrideKinds[code]
+	case code <= maxOverrideCode:
+		return newerKind + strconv.FormatUint(code, 10)
+	}
+	return ""
 }
 
 const (
@@ -115,7 +146,7 @@ func decodeOverride(payload []byte) (*overrideFrame, error) {
 	if err := eachField(payload, o.take); err != nil {
 		return nil, fmt.Errorf("override: %w", err)
 	}
-	if err := o.check(); err != nil {
+	if err := o.checkHeard(); err != nil {
 		return nil, err
 	}
 	if o.By == "" || o.Home == "" {
@@ -132,9 +163,7 @@ func (o *overrideFrame) take(f field) (err error) {
 	case f.is(overrideRegion, protowire.BytesType):
 		o.Region, err = f.name("region", MaxRegionName)
 	case f.is(overrideKind, protowire.VarintType):
-		if o.Kind = ""; f.n < uint64(len(overrideKinds)) {
-			o.Kind = overrideKinds[f.n]
-		}
+		o.Kind = overrideKindOf(f.n)
 	case f.is(overrideReason, protowire.BytesType):
 		o.Reason = string(f.b)
 	case f.is(overrideLeft, protowire.VarintType):

@@ -121,7 +121,7 @@ func (m *Mesh) holdOverride(o *overrideFrame, e envelope, now time.Time) {
 // those that way does not reach.
 func (m *Mesh) spreadOverride(h *heldOverride, now time.Time) {
 	frame := h.encode(now)
-	name := "override " + h.Region // no region has a space in its name
+	name := overrideTopic(h.Region)
 	m.lan.broadcast(name, frame)
 	m.send(sending{pool: m.lan, to: m.others(), frame: frame, topic: name})
 	wan := m.wan.Load()
@@ -131,6 +131,9 @@ func (m *Mesh) spreadOverride(h *heldOverride, now time.Time) {
 	wan.broadcast(name, frame)
 	m.send(sending{pool: wan, to: m.farGateways(), frame: frame, topic: name})
 }
+
+// overrideTopic is no name of a region: those have no spaces.
+func overrideTopic(region string) string { return "override " + region }
 
 // encode says how long ago it was signed: no wall clock is on the wire.
 func (h *heldOverride) encode(now time.Time) []byte {
