@@ -3,6 +3,7 @@
 # make test    everything, with the race detector; installs what it needs first
 # make lint    gofmt, vet, staticcheck
 # make bench   this agent, a bare handler and Caddy, in one run
+# make overload  agents under more than they can take, beside Caddy, HAProxy and failsafe-go
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -51,6 +52,10 @@ lint:
 .PHONY: bench
 bench:
 	go run ./test/bench
+
+.PHONY: overload
+overload: tools
+	go run ./test/overload
 
 .PHONY: clean
 clean:

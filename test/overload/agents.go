@@ -7,14 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"sync/atomic"
 	"text/template"
 	"time"
 
@@ -160,7 +158,7 @@ func (l *lab) startAgents(ctx context.Context, serviceMore string, services ...*
 		a := &agent{Region: fmt.Sprintf("r%d", i+1), GossipKey: l.gossipKey, Upstream: u.addr}
 		for _, addr := range []*string{&a.Edge, &a.Mesh, &a.LAN, &a.WAN} {
 			var err error
-			if *addr, err = freePort(); err != nil {
+			if *addr, err = l.freePort(); err != nil {
 				return nil, err
 			}
 		}
@@ -312,9 +310,10 @@ func (a *agent) profile(ctx context.Context, file string, seconds int) error {
 
 // freePort gives an address whose number is free on UDP and TCP and lies below
 // those that systems give to outgoing connections.
-func freePort() (string, error) {
+func (l *lab) freePort() (string, error) {
 	for range 200 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 10000+(firstPort+nextPort.Add(1))%10000)
+		l.port = (l.port + 1) % 10000
+		addr := fmt.Sprintf("127.0.0.1:%d", 10000+l.port)
 		tcp, err := net.Listen("tcp", addr)
 		if err != nil {
 			continue
@@ -327,8 +326,3 @@ func freePort() (string, error) {
 	}
 	return "", errors.New("no port is free on both UDP and TCP")
 }
-
-var (
-	firstPort = rand.Uint32N(10000)
-	nextPort  atomic.Uint32
-)

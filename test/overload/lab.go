@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	mrand "math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,12 +28,13 @@ type lab struct {
 	authority *transport.Authority
 	gossipKey string
 	procs     []*process
+	port      int // tried last
 }
 
 const validity = 24 * time.Hour
 
 func newLab(ctx context.Context, opt options) (l *lab, err error) {
-	l = &lab{opt: opt, program: opt.tidegate}
+	l = &lab{opt: opt, program: opt.tidegate, port: mrand.IntN(10000)}
 	defer func() {
 		if err != nil {
 			l.close()
@@ -183,6 +185,26 @@ func (l *lab) fleet(ctx context.Context, silence time.Duration, edges []string, 
 
 // timeout of every request, and so its deadline.
 const timeout = time.Second
+
+// quiet waits until nobody else uses the machine much, or for two minutes.
+func (l *lab) quiet(ctx context.Context) error {
+	const enough, look, longest = 0.15, 500 * time.Millisecond, 2 * time.Minute
+	for until := time.Now().Add(l.long(longest, 0)); ; {
+		before, err := judge.Now()
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(look):
+		}
+		now, err := judge.Now()
+		if err != nil || now.Busy(before) < enough || time.Now().After(until) {
+			return err
+		}
+	}
+}
 
 // flood sends a plan and notes under which conditions.
 func (l *lab) flood(ctx context.Context, p *flood.Plan, c flood.Client) (*flood.Load, judge.Conditions, error) {

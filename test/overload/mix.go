@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tidegate/tidegate/policy"
@@ -99,4 +101,19 @@ func judged(bars []judge.Bar, why string) []judge.Bar {
 		bars[i] = bars[i].Refuse(why)
 	}
 	return bars
+}
+
+// sayReasons tells why critical requests that were due from a moment on did
+// not succeed, by status and the answer's reason.
+func (l *lab) sayReasons(load *flood.Load, c flood.Client, from time.Duration) {
+	namer, ok := c.(interface{ Name(flood.Reason) string })
+	counts := map[string]int{}
+	for i := range load.Results {
+		if r := &load.Results[i]; ok && r.Kind == critical && !r.OK() && r.Due >= from {
+			counts[strings.TrimSpace(fmt.Sprintf("%d %s at edge %d", r.Status, namer.Name(r.Reason), r.Edge))]++
+		}
+	}
+	if len(counts) > 0 {
+		l.say("  critical without success: %v", counts)
+	}
 }

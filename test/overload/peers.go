@@ -57,7 +57,7 @@ func (l *lab) startCaddy(ctx context.Context, u *upstream) (addr string, err err
 	if err != nil {
 		return "", err
 	}
-	if addr, err = freePort(); err != nil {
+	if addr, err = l.freePort(); err != nil {
 		return "", err
 	}
 	config, err := l.caddyConfig(addr, u)
@@ -117,7 +117,7 @@ func (l *lab) startHAProxy(ctx context.Context, u *upstream) (addr string, err e
 	if err != nil {
 		return "", err
 	}
-	if addr, err = freePort(); err != nil {
+	if addr, err = l.freePort(); err != nil {
 		return "", err
 	}
 	file := l.path("haproxy.cfg")

@@ -40,6 +40,7 @@ func brownout(ctx context.Context, l *lab) ([]judge.Bar, error) {
 	all := byKind(load, 0)
 	l.say("brownout: %d attempts for %d requests upstream, success by class %.2f%% %.2f%% %.2f%% %.2f%%, finally refused in the last second %.0f%%, back after %s, %s",
 		stats.Worked, stats.Distinct, all[0].success(), all[1].success(), all[2].success(), all[3].success(), 100*during[len(during)-1].Share(), recovered, conditions)
+	l.sayReasons(load, c.client, settle)
 	bar := judge.AtMost("capacity −50% for 60 s, retrying clients: back to 99% goodput", recovered.Seconds(), "s", 5)
 	if never {
 		bar.Pass = false

@@ -36,6 +36,7 @@ func fairness(ctx context.Context, l *lab) ([]judge.Bar, error) {
 	}
 	tenants := byKind(load, settle)
 	l.say("fairness: %.2f%% of %d, the flood %.2f%% of %d, %s", tenants[0].success(), tenants[0].sent, tenants[1].success(), tenants[1].sent, conditions)
+	l.sayReasons(load, c.client, settle)
 	bar := judge.AtLeast("one tenant floods 20×: the other's success", tenants[0].success(), "%", 99)
 	return judged([]judge.Bar{bar}, firstOf(conditions.Unfit(), judge.TooFew(tenants[0].sent, 0.99))), nil
 }

@@ -53,7 +53,7 @@ func overloads(ctx context.Context, l *lab) ([]judge.Bar, error) {
 	var rows []row
 	for i, f := range factors {
 		for _, c := range all {
-			m, err := l.overload(ctx, u, c, f.times)
+			m, err := l.fitOverload(ctx, u, c, f.times)
 			if err != nil {
 				return nil, err
 			}
@@ -96,6 +96,20 @@ type measurement struct {
 	critical   []time.Duration // latencies of successes
 }
 
+// fitOverload measures a peer once, agents until it can be judged.
+func (l *lab) fitOverload(ctx context.Context, u *upstream, c contender, times float64) (m *measurement, err error) {
+	for range l.tries() {
+		if err := l.quiet(ctx); err != nil {
+			return nil, err
+		}
+		m, err = l.overload(ctx, u, c, times)
+		if err != nil || c.agent == nil || m.conditions.Unfit() == "" {
+			break
+		}
+	}
+	return m, err
+}
+
 func (l *lab) overload(ctx context.Context, u *upstream, c contender, times float64) (*measurement, error) {
 	lasts := l.long(15*time.Second, 5*time.Second)
 	if c.agent != nil {
@@ -127,28 +141,8 @@ func (l *lab) overload(ctx context.Context, u *upstream, c contender, times floa
 		}
 	}
 	l.say("%-12s %2g×: critical %.3f%% of %d, goodput %.0f/s, %s", c.name, times, m.kinds[critical].success(), m.kinds[critical].sent, m.goodput, m.conditions)
-	if why := m.reasons(c); why != "" {
-		l.say("             critical not served: %s", why)
-	}
+	l.sayReasons(m.load, c.client, settle)
 	return m, nil
-}
-
-// reasons sums up why critical requests failed.
-func (m *measurement) reasons(c contender) string {
-	namer, ok := c.client.(interface{ Name(flood.Reason) string })
-	if !ok {
-		return ""
-	}
-	counts := map[string]int{}
-	for i := range m.load.Results {
-		if r := &m.load.Results[i]; r.Kind == critical && !r.OK() && r.Due >= settle {
-			counts[fmt.Sprintf("%d %s", r.Status, namer.Name(r.Reason))]++
-		}
-	}
-	if len(counts) == 0 {
-		return ""
-	}
-	return fmt.Sprint(counts)
 }
 
 func (l *lab) profile(ctx context.Context, c contender, times float64) <-chan error {

@@ -93,6 +93,7 @@ func (l *lab) loseRegion(ctx context.Context, round uint64) (*loss, error) {
 		return nil, err
 	}
 	one := lossOf(load, <-killed)
+	l.sayReasons(load, f, lost)
 	one.conditions = conditions
 	for _, readings := range seen {
 		one.waited = max(one.waited, longestWait(<-readings, lost, lost+one.shedding))

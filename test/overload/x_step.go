@@ -42,6 +42,7 @@ func steps(ctx context.Context, l *lab) ([]judge.Bar, error) {
 	back, never := judge.Recovered(good, stepBin)
 	l.say("step: base p99 %.1f ms (%d), p99 by 100 ms after the step:%s; critical %.3f%%, %s",
 		ms(normal), len(base), shape, byKind(load, settle)[critical].success(), conditions)
+	l.sayReasons(load, c.client, settle)
 	bar := judge.AtMost("step to 1.4×: critical p99 back within 2× of base", ms(back), "ms", 500)
 	if never {
 		bar.Pass = false
