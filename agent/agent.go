@@ -72,6 +72,7 @@ type Agent struct {
 
 	started  atomic.Bool
 	draining atomic.Bool
+	turning  sync.Mutex   // held from changing draining until the others were told
 	active   atomic.Int64 // messages being handled, from devices and from the mesh
 
 	// Used by the refresh loop alone.
@@ -224,6 +225,8 @@ func (a *Agent) Ready() (bool, string) {
 // SetDraining takes the agent out of service, or back in: it stops being
 // ready, deregisters and tells its peers, while what arrives is still served.
 func (a *Agent) SetDraining(ctx context.Context, on bool) admin.DrainAnswer {
+	a.turning.Lock()
+	defer a.turning.Unlock()
 	if a.draining.CompareAndSwap(!on, on) {
 		a.log.Info("draining", "on", on, "in_flight", a.active.Load())
 		a.announce(ctx, on)
