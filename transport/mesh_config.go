@@ -62,7 +62,8 @@ type MeshConfig struct {
 
 // Limits bounds what a peer, known or not, can make a mesh spend.
 type Limits struct {
-	Connections         int     // accepted ones in all, handshakes included; default 4096
+	Connections         int     // accepted ones in all, handshakes over QUIC included; default 4096
+	HandshakesTCP       int     // over TCP at a time, beside Connections: of strangers until a certificate is shown; default 256
 	ConnectionsPerAgent int     // of each kind (tunnel, probe); the oldest gives way; default 4
 	StreamsPerTunnel    int     // concurrent requests a tunnel, either way; default 10000
 	HeaderBytes         int     // of a request or response; default 64 KiB
@@ -73,6 +74,7 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	return Limits{
 		Connections:         cmp.Or(l.Connections, 4096),
+		HandshakesTCP:       cmp.Or(l.HandshakesTCP, 256),
 		ConnectionsPerAgent: cmp.Or(l.ConnectionsPerAgent, 4),
 		StreamsPerTunnel:    cmp.Or(l.StreamsPerTunnel, 10_000),
 		HeaderBytes:         cmp.Or(l.HeaderBytes, 64<<10),
@@ -82,7 +84,7 @@ func (l Limits) withDefaults() Limits {
 }
 
 func (l Limits) check() error {
-	if l.Connections < 1 || l.ConnectionsPerAgent < 1 || l.StreamsPerTunnel < 1 || l.HeaderBytes < 1024 ||
+	if l.Connections < 1 || l.HandshakesTCP < 1 || l.ConnectionsPerAgent < 1 || l.StreamsPerTunnel < 1 || l.HeaderBytes < 1024 ||
 		l.HandshakesPerSecond <= 0 || l.ProbesPerSecond <= 0 {
 		return fmt.Errorf("limits %+v: all must be positive, HeaderBytes at least 1024", l)
 	}

@@ -20,10 +20,13 @@ type tcpServer struct {
 	ready    chan net.Conn // handshaken, on their way to server
 	closed   chan struct{}
 	once     sync.Once
+
+	handshakes chan struct{} // one for each under way, up to its capacity
 }
 
 func newTCPServer(m *Mesh, listener net.Listener) *tcpServer {
-	s := &tcpServer{mesh: m, listener: listener, ready: make(chan net.Conn), closed: make(chan struct{})}
+	s := &tcpServer{mesh: m, listener: listener, ready: make(chan net.Conn), closed: make(chan struct{}),
+		handshakes: make(chan struct{}, m.cfg.Limits.HandshakesTCP)}
 	s.server = &http.Server{
 		Handler:        m.withProbes(m.cfg.Handler),
 		MaxHeaderBytes: m.cfg.Limits.HeaderBytes,
@@ -79,31 +82,24 @@ func (s *tcpServer) acceptLoop() {
 				return
 			}
 		}
-		if !s.mesh.reserve() {
+		select {
+		case s.handshakes <- struct{}{}:
+			s.mesh.wg.Go(func() { s.serveConn(newCountedConn(conn)) })
+		default:
+			s.mesh.metrics.refused("handshakes")
 			conn.Close()
-			continue
 		}
-		s.mesh.wg.Go(func() {
-			defer s.mesh.unreserve()
-			s.serveConn(newCountedConn(conn))
-		})
 	}
 }
 
 func (s *tcpServer) serveConn(raw *countedConn) {
 	defer raw.Close()
-	conn := tls.Server(raw, s.mesh.serverTLS(alpnTCP))
-	ctx, cancel := context.WithTimeout(s.mesh.ctx, 2*handshakeTimeout)
-	defer cancel()
-	if err := conn.HandshakeContext(ctx); err != nil {
-		s.mesh.cfg.Logger.Debug("mesh TCP handshake", "from", raw.RemoteAddr().String(), "error", err)
+	conn, peer, ok := s.handshake(raw)
+	if !ok || !s.mesh.reserve() {
 		return
 	}
+	defer s.mesh.unreserve()
 	state := conn.ConnectionState()
-	peer, err := namedPeer(state.PeerCertificates[0])
-	if err != nil || state.NegotiatedProtocol != alpnTCP {
-		return
-	}
 	t := &tracked{peer: peer, kind: tunnelKind, accepted: true, chain: state.PeerCertificates, wire: &tcpWire{conn: raw}}
 	s.mesh.serveTracked(t, func() {
 		select {
@@ -112,6 +108,21 @@ func (s *tcpServer) serveConn(raw *countedConn) {
 		case <-s.closed:
 		}
 	})
+}
+
+// handshake says who is there. Strangers under way take no place of a peer.
+func (s *tcpServer) handshake(raw *countedConn) (conn *tls.Conn, peer Peer, ok bool) {
+	defer func() { <-s.handshakes }()
+	conn = tls.Server(raw, s.mesh.serverTLS(alpnTCP))
+	ctx, cancel := context.WithTimeout(s.mesh.ctx, 2*handshakeTimeout)
+	defer cancel()
+	if err := conn.HandshakeContext(ctx); err != nil {
+		s.mesh.cfg.Logger.Debug("mesh TCP handshake", "from", raw.RemoteAddr().String(), "error", err)
+		return nil, Peer{}, false
+	}
+	state := conn.ConnectionState()
+	peer, err := namedPeer(state.PeerCertificates[0])
+	return conn, peer, err == nil && state.NegotiatedProtocol == alpnTCP
 }
 
 func (s *tcpServer) close() error {
