@@ -22,6 +22,7 @@ func (a *Agent) instruct(v *policy.View, agents int) {
 		ready := pool.Load(now).Ready
 		local := a.admissions.local(target)
 		local.SetInstances(ready)
+		local.SetAgents(agents)
 		local.SetHard(hardLimit(v.Policy.Services()[pool.Target.Service], ready, agents))
 		local.SetAdaptive(adaptive(v.Policy, pool.Target))
 		local.Expect(expectation(v, target, agents))

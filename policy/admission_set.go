@@ -41,6 +41,15 @@ func (a *Admission) SetAdaptive(on bool) {
 	a.publish()
 }
 
+// SetAgents tells how many agents send to the service, this one included. What
+// one agent changes then shows only in part in what it measures, and slots can be
+// taken from each other. 0 or less counts as 1.
+func (a *Admission) SetAgents(n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.control.limiter.agents = max(1, n)
+}
+
 // SetInstances tells how many instances are ready: the limit and the capacity
 // scale with them. 0 or less: unknown, and nothing changes.
 func (a *Admission) SetInstances(ready int) {

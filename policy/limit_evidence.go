@@ -15,9 +15,10 @@ const (
 	evidenceExponent = 0.15            // less is no queue
 	evidenceMemory   = 8 * time.Second // older measurements are of another time
 	evidenceKept     = 48
-	evidenceQuick    = 8   // measurements; a limit that takes longer to be cut by as much may fall for another agent's sake,
-	evidenceSlowCut  = 3.0 // and has to be cut by this
-	evidenceDoubts   = 2
+	evidenceQuick    = 8               // measurements; a limit that takes longer to be cut by as much may fall for another agent's sake,
+	evidenceSlowCut  = 3.0             // and has to be cut by this
+	evidenceDoubts   = 2               // measurements in a row, for each agent: what one cuts shows only once the others did
+	evidenceAgents   = 8               // more are not waited for
 	evidenceAtLeast  = 3 * time.Second // at the least limit, that nothing can be cut from
 )
 
@@ -46,7 +47,7 @@ func (e *evidence) judge(l *limiter, m *measurement, binding bool) (higher float
 	now := point{limit: math.Floor(l.limit), latency: l.ratio}
 	if higher, found = e.refutes(l, m, now); !found {
 		e.doubts = 0
-	} else if e.doubts++; e.doubts >= evidenceDoubts {
+	} else if e.doubts++; e.doubts >= evidenceDoubts*max(1, min(l.agents, evidenceAgents)) {
 		l.base.scale(l.confirmed)
 		l.ratio, l.confirmed = 1, 1
 		e.forget()

@@ -49,6 +49,7 @@ type limiter struct {
 	usual, last time.Duration
 	grown       bool    // congestion was seen: no more doubling
 	lasting     float64 // the greater of the last two
+	agents      int     // that share the service, this one included; 0 counts as 1
 	need        float64 // of allowance beyond the usual, 0 to needMost-1
 	evidence    evidence
 	probe       probe
@@ -122,9 +123,10 @@ func (l *limiter) step(m *measurement, taken float64) {
 }
 
 // followNeed lets an agent whose critical requests starve take slots from those
-// of the others that have enough for theirs.
+// of the others that have enough for theirs. An agent that is alone has nobody to
+// take them from.
 func (l *limiter) followNeed(m *measurement) {
-	if m.starving {
+	if m.starving && l.agents > 1 {
 		l.need = min(l.need+needRise, needMost-1)
 		return
 	}

@@ -17,9 +17,10 @@ type Quota struct {
 
 const (
 	quotaTenants  = 4096
-	quotaMemory   = 32  // requests of the tenant that its average reaches back
+	quotaMemory   = 256 // requests of the tenant that its average reaches back
 	quotaPatience = 0.9 // of the quota: a tenant below on average may have bursts above
-	averageUnit   = 1 << 8
+	averageUnit   = 1 << 12
+	mostAveraged  = 1 << 18 // in flight; so that averages do not overflow
 )
 
 type tenantLoad struct {
@@ -47,7 +48,7 @@ func (q *Quota) Begin(tenant string, limit int) (over bool, slot QuotaSlot) {
 	t := &q.tenants[slot.tenant]
 	now := t.inFlight.Add(1)
 	average := t.average.Load()
-	average += (now*averageUnit - average) / quotaMemory
+	average += (min(now, mostAveraged)*averageUnit - average) / quotaMemory
 	t.average.Store(average)
 	allowed := max(1, q.share*float64(max(0, limit)))
 	return float64(now) > allowed && float64(average) > quotaPatience*allowed*averageUnit, slot

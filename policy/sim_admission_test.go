@@ -66,6 +66,7 @@ func newOneService(seed uint64, agents, slots int, hold time.Duration) *oneServi
 	s := &oneService{rng: rand.New(rand.NewPCG(seed, 1)), start: time.Unix(1_700_000_000, 0), slots: slots, hold: hold}
 	for i := range agents {
 		s.agents = append(s.agents, policy.NewAdmission(policy.DefaultAdmissionConfig(), s.start))
+		s.agents[i].SetAgents(agents)
 		s.after(simWindow*time.Duration(i+1)/time.Duration(agents), func() { s.tick(i) })
 	}
 	for c := range s.load {
