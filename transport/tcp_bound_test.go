@@ -27,10 +27,10 @@ func TestStrangersInMidHandshakeOverTCPKeepNoPeerOut(t *testing.T) {
 	a := newTestAuthority(t)
 	registry := prometheus.NewRegistry()
 	us := startSite(t, a, "us-1", "b", withTCP, handler(echoPeer), func(c *MeshConfig) {
-		c.Limits = Limits{Connections: 2, HandshakesTCP: 3}
+		c.Limits = Limits{Connections: 2, HandshakesTCP: 2}
 		c.Metrics = registry
 	})
-	for range 3 {
+	for range 2 {
 		inMidHandshake(t, us)
 	}
 	eventually(t, 5*time.Second, "all are in mid-handshake", handshaking(us))
@@ -47,6 +47,9 @@ func TestStrangersInMidHandshakeOverTCPKeepNoPeerOut(t *testing.T) {
 	eu := startSite(t, a, "eu-1", "a")
 	if got := answer(t, tunnelTo(t, eu, us), request(t, t.Context(), "GET", "/", "")); got != eu.cfg.Self.String() {
 		t.Errorf("the peer got %q", got)
+	}
+	if !handshaking(us)() {
+		t.Error("the peer was let in only after strangers left")
 	}
 }
 
