@@ -48,7 +48,7 @@ func (q *Quota) Begin(tenant string, limit int) (over bool, slot QuotaSlot) {
 	t := &q.tenants[slot.tenant]
 	now := t.inFlight.Add(1)
 	average := t.average.Load()
-	average += (min(now, mostAveraged)*averageUnit - average) / quotaMemory
+	average += (min(now-1, mostAveraged)*averageUnit - average) / quotaMemory
 	t.average.Store(average)
 	allowed := max(1, q.share*float64(max(0, limit)))
 	return float64(now) > allowed && float64(average) > quotaPatience*allowed*averageUnit, slot
