@@ -57,6 +57,7 @@ type Agent struct {
 	upstream *upstream.Client
 	creds    *transport.Credentials
 	resetKey *quic.StatelessResetKey
+	tokenKey *quic.TokenGeneratorKey
 	edgeTLS  atomic.Pointer[config.Identity]
 	denied   denyList
 

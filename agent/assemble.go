@@ -67,6 +67,9 @@ func (a *Agent) assemble(ctx context.Context) error {
 	if a.resetKey, err = transport.LoadOrCreateResetKey(a.cfg.DataDir); err != nil {
 		return err
 	}
+	if a.tokenKey, err = transport.LoadOrCreateTokenKey(a.cfg.DataDir); err != nil {
+		return err
+	}
 	if a.sockets, err = openSockets(ctx, a.cfg.Listeners, a.log); err != nil {
 		return err
 	}
@@ -178,6 +181,7 @@ func (a *Agent) makeEdge() (err error) {
 		TrustDomain:       a.self.TrustDomain,
 		Handler:           http.HandlerFunc(a.serveEdge),
 		StatelessResetKey: a.resetKey,
+		TokenGeneratorKey: a.tokenKey,
 		Limits: edge.Limits{
 			MaxHeaderBytes:       int(l.MaxHeaderBytes),
 			MaxHeaderFields:      l.MaxHeaderFields,

@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	resetKeyFile     = "stateless-reset.key"
-	resetKeyLength   = len(quic.StatelessResetKey{})
-	resetKeyChecksum = 8 // bytes of SHA-256 behind the key: tells a torn file
+	resetKeyFile = "stateless-reset.key"
+	tokenKeyFile = "address-token.key"
+	keyLength    = 32
+	keyChecksum  = 8 // bytes of SHA-256 behind the key: tells a torn file
 )
 
 // LoadOrCreateResetKey returns the agent's own stateless reset key (RFC 9000
@@ -26,33 +27,51 @@ const (
 // once; it must not be shared between agents, since whoever holds it can reset
 // their connections.
 func LoadOrCreateResetKey(dataDir string) (*quic.StatelessResetKey, error) {
-	path := filepath.Join(dataDir, resetKeyFile)
+	key, err := loadOrCreateKey(filepath.Join(dataDir, resetKeyFile))
+	if err != nil {
+		return nil, fmt.Errorf("stateless reset key: %w", err)
+	}
+	return (*quic.StatelessResetKey)(key), nil
+}
+
+// LoadOrCreateTokenKey returns the agent's own key for address validation
+// tokens (RFC 9000 section 8.1) from dataDir, as LoadOrCreateResetKey does.
+// Persisted, it keeps the tokens that devices hold good over a restart.
+func LoadOrCreateTokenKey(dataDir string) (*quic.TokenGeneratorKey, error) {
+	key, err := loadOrCreateKey(filepath.Join(dataDir, tokenKeyFile))
+	if err != nil {
+		return nil, fmt.Errorf("address token key: %w", err)
+	}
+	return (*quic.TokenGeneratorKey)(key), nil
+}
+
+func loadOrCreateKey(path string) (*[keyLength]byte, error) {
 	data, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read stateless reset key: %w", err)
+		return nil, fmt.Errorf("read: %w", err)
 	}
-	if key, ok := decodeResetKey(data); ok {
+	if key, ok := decodeKey(data); ok {
 		return key, nil
 	}
-	key := &quic.StatelessResetKey{}
+	key := &[keyLength]byte{}
 	rand.Read(key[:])
-	if err := writePrivate(path, encodeResetKey(key)); err != nil {
-		return nil, fmt.Errorf("write stateless reset key: %w", err)
+	if err := writePrivate(path, encodeKey(key)); err != nil {
+		return nil, fmt.Errorf("write: %w", err)
 	}
 	return key, nil
 }
 
-func encodeResetKey(key *quic.StatelessResetKey) []byte {
+func encodeKey(key *[keyLength]byte) []byte {
 	sum := sha256.Sum256(key[:])
-	return append(key[:len(key):len(key)], sum[:resetKeyChecksum]...)
+	return append(key[:keyLength:keyLength], sum[:keyChecksum]...)
 }
 
-func decodeResetKey(data []byte) (*quic.StatelessResetKey, bool) {
-	if len(data) != resetKeyLength+resetKeyChecksum {
+func decodeKey(data []byte) (*[keyLength]byte, bool) {
+	if len(data) != keyLength+keyChecksum {
 		return nil, false
 	}
-	key := quic.StatelessResetKey(data[:resetKeyLength])
-	return &key, bytes.Equal(encodeResetKey(&key), data)
+	key := [keyLength]byte(data[:keyLength])
+	return &key, bytes.Equal(encodeKey(&key), data)
 }
 
 func writePrivate(path string, data []byte) error {

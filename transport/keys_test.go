@@ -60,3 +60,20 @@ func TestUnreadableResetKeyIsAnError(t *testing.T) {
 		t.Error("no error for a directory in the key's place")
 	}
 }
+
+func TestTokenKeyIsKeptAndIsNoOtherKey(t *testing.T) {
+	dir := t.TempDir()
+	first, err := LoadOrCreateTokenKey(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := LoadOrCreateTokenKey(dir); err != nil || *again != *first {
+		t.Error("another key after a restart", err)
+	}
+	if reset, err := LoadOrCreateResetKey(dir); err != nil || [32]byte(*reset) == [32]byte(*first) {
+		t.Error("one key serves two purposes", err)
+	}
+	if info, err := os.Stat(filepath.Join(dir, tokenKeyFile)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Error(info, err)
+	}
+}
