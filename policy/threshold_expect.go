@@ -5,9 +5,11 @@ import (
 	"time"
 )
 
-// expectMemory is the time constant with which an expectation that does not come
-// true is given up: after ten seconds it counts a fiftieth.
-const expectMemory = 2500 * time.Millisecond
+// An expectation that does not come true is given up.
+const (
+	expectMemory = 2500 * time.Millisecond // time constant
+	expectLast   = 10 * time.Second        // then nothing is left of it, however much it was
+)
 
 // expectGrowth is how much more must be announced than before to begin anew.
 const expectGrowth = 1.25
@@ -61,6 +63,9 @@ func (f *forecast) age(elapsed time.Duration) {
 // remaining is what is still to come, when seen is what comes.
 func (n *announced) remaining(seen classRates) (rates classRates) {
 	for c, rate := range n.rates {
+		if n.since[c] >= expectLast {
+			continue
+		}
 		left := rate*math.Exp(-float64(n.since[c])/float64(expectMemory)) - max(0, seen[c]-n.before[c])
 		if left > rate/100 {
 			rates[c] = left
