@@ -139,6 +139,7 @@ func (a *Agent) Start(ctx context.Context) error {
 	a.refresh(time.Now())
 	a.spawn(func() { a.refreshLoop(ctx) })
 	a.spawn(func() { a.admissions.run(ctx, a.view.Load) })
+	a.spawn(func() { a.metrics.run(ctx, a.view.Load) })
 	a.spawn(func() { a.joinLoop(ctx) })
 	a.spawn(func() { a.policies.follow(ctx) })
 	a.spawn(func() {

@@ -14,6 +14,12 @@ import (
 // mesh through the egress listener.
 const meshSuffix = ".mesh"
 
+// Calls that no route names the host of have one made up for them.
+const (
+	egressPrefix = "egress."
+	egressClass  = policy.Normal
+)
+
 // serveEgress takes a request of a local service for "SERVICE.mesh".
 func (a *Agent) serveEgress(w http.ResponseWriter, r *http.Request) {
 	service, ok := strings.CutSuffix(hostOnly(r.Host), meshSuffix)
@@ -45,7 +51,7 @@ func decideEgress(p *policy.Policy, m *policy.Message, service string, trace *po
 	trace.Take("egress", service, "no route names the host: straight to the service")
 	return policy.Decision{
 		Failed:  d.Failed,
-		Route:   &policy.Route{Name: "egress." + s.Name, Class: policy.Normal, Retry: policy.Retry{Attempts: 2}},
+		Route:   &policy.Route{Name: egressPrefix + s.Name, Class: egressClass, Retry: policy.Retry{Attempts: 2}},
 		Target:  policy.Target{Service: s.Name},
 		Service: s,
 		Timeout: s.Timeout,

@@ -197,8 +197,11 @@ func (x *exchange) finish() {
 	a.access.log(x, took)
 }
 
+// noRoute stands in metrics for the route of messages that have none.
+const noRoute = "-"
+
 func (x *exchange) series() boundKey {
-	k := boundKey{route: "-", region: x.region, outcome: x.outcome()}
+	k := boundKey{route: noRoute, region: x.region, outcome: x.outcome()}
 	if x.decision.Route != nil {
 		k.route, k.class = x.decision.Route.Name, x.decision.Route.Class
 	}

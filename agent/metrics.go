@@ -26,8 +26,9 @@ type metrics struct {
 	shed     *prometheus.CounterVec
 	timeouts *prometheus.CounterVec
 
-	bound       sync.Map // boundKey → *boundSeries
-	boundServed sync.Map // servedKey → prometheus.Counter
+	bound       sync.Map   // boundKey → *boundSeries
+	boundServed sync.Map   // servedKey → prometheus.Counter
+	binding     sync.Mutex // held while series are bound or forgotten, so that none is bound that is gone
 }
 
 type servedKey struct{ origin, outcome string }
@@ -94,18 +95,21 @@ func counters(name, help string, labels ...string) *prometheus.CounterVec {
 func (m *metrics) done(k boundKey, took time.Duration) {
 	s, ok := m.bound.Load(k)
 	if !ok {
-		s, _ = m.bound.LoadOrStore(k, m.bind(k))
+		s = m.bind(k)
 	}
 	series := s.(*boundSeries)
 	series.requests.Inc()
 	series.latency.Observe(took.Seconds())
 }
 
-func (m *metrics) bind(k boundKey) *boundSeries {
-	return &boundSeries{
+func (m *metrics) bind(k boundKey) any {
+	m.binding.Lock()
+	defer m.binding.Unlock()
+	s, _ := m.bound.LoadOrStore(k, &boundSeries{
 		requests: m.requests.WithLabelValues(k.route, k.class.String(), k.region, k.outcome),
 		latency:  m.latency.WithLabelValues(k.route, k.class.String(), k.region),
-	}
+	})
+	return s
 }
 
 // doneFor counts one message served for another region.
@@ -113,7 +117,14 @@ func (m *metrics) doneFor(origin, outcome string) {
 	k := servedKey{origin, outcome}
 	c, ok := m.boundServed.Load(k)
 	if !ok {
-		c, _ = m.boundServed.LoadOrStore(k, m.served.WithLabelValues(origin, outcome))
+		c = m.bindServed(k)
 	}
 	c.(prometheus.Counter).Inc()
+}
+
+func (m *metrics) bindServed(k servedKey) any {
+	m.binding.Lock()
+	defer m.binding.Unlock()
+	c, _ := m.boundServed.LoadOrStore(k, m.served.WithLabelValues(k.origin, k.outcome))
+	return c
 }

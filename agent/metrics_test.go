@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -50,4 +51,30 @@ func TestDeviceThatLeftIsNotAcknowledged(t *testing.T) {
 		}
 	}()
 	a.handle(httptest.NewRecorder(), r, policy.Device{})
+}
+
+func TestRoutesAndRegionsThatAreGoneLeaveNoSeries(t *testing.T) {
+	a := handling(t, benchPolicy, http.NotFoundHandler())
+	m := a.metrics
+	stay := []boundKey{
+		{noRoute, 0, "", "no-route"}, {"telemetry", policy.High, "eu-1", "ok"}, {"egress.svc", policy.Normal, "eu-1", "ok"},
+	}
+	for _, k := range append([]boundKey{
+		{"removed", policy.High, "eu-1", "ok"}, {"removed", policy.High, "eu-1", "timeout"}, {"telemetry", policy.Bulk, "eu-1", "ok"},
+		{"telemetry", policy.High, "mars", "ok"}, {"egress.removed", policy.Normal, "eu-1", "ok"},
+	}, stay...) {
+		m.done(k, time.Millisecond)
+	}
+	m.doneFor("mars", "ok")
+	m.prune(a.view.Load())
+	if r, l, s := testutil.CollectAndCount(m.requests), testutil.CollectAndCount(m.latency), testutil.CollectAndCount(m.served); r != len(stay) || l != len(stay) || s != 0 {
+		t.Errorf("%d of requests, %d of latency, %d of regions served are left", r, l, s)
+	}
+	for _, k := range append(stay, boundKey{"removed", policy.High, "eu-1", "ok"}) {
+		before := testutil.ToFloat64(m.requests.WithLabelValues(k.route, k.class.String(), k.region, k.outcome))
+		m.done(k, time.Millisecond)
+		if got := testutil.ToFloat64(m.requests.WithLabelValues(k.route, k.class.String(), k.region, k.outcome)); got != before+1 {
+			t.Errorf("%+v: %g after %g: what is counted after a prune is not seen", k, got, before)
+		}
+	}
 }
