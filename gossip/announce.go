@@ -33,10 +33,11 @@ func (m *Mesh) announce(ctx context.Context) {
 	}
 }
 
-// bundle is what a state exchange carries beside the members: every region's
-// newest digest with its certificate, from which a region whose agents all
-// restarted learns its last term, and the operators' words.
-func (m *Mesh) bundle() []byte {
+// bundle is what a state exchange carries beside the members: the operators'
+// words and, when somebody joins, every region's newest digest with its
+// certificate, from which a region whose agents all restarted learns its last
+// term.
+func (m *Mesh) bundle(join bool) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	frames := make([][]byte, 0, len(m.book.regions)+len(m.book.overrides))
@@ -44,6 +45,13 @@ func (m *Mesh) bundle() []byte {
 	for _, h := range m.book.overrides {
 		frames = append(frames, h.encode(now))
 	}
+	if join {
+		frames = m.appendDigests(frames)
+	}
+	return joinBundle(frames)
+}
+
+func (m *Mesh) appendDigests(frames [][]byte) [][]byte {
 	for _, r := range m.book.regions {
 		if r.digest == nil {
 			continue
@@ -55,5 +63,5 @@ func (m *Mesh) bundle() []byte {
 		e.cert = m.certificateDER(e.key)
 		frames = append(frames, e.encode())
 	}
-	return joinBundle(frames)
+	return frames
 }

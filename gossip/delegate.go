@@ -24,7 +24,7 @@ func (p *pool) GetBroadcasts(overhead, limit int) [][]byte {
 	return p.queue.GetBroadcasts(overhead, limit)
 }
 
-func (p *pool) LocalState(bool) []byte { return p.bundle() }
+func (p *pool) LocalState(join bool) []byte { return p.bundle(join) }
 
 func (p *pool) MergeRemoteState(state []byte, _ bool) {
 	for _, frame := range splitBundle(state) {

@@ -23,13 +23,15 @@ const (
 	maxEntryBits   = 32
 )
 
-// Rates and waits are coded in one byte below 4 (steps of 1/32), above it in two,
-// as logarithms (steps of 0.13%). A capacity is multiplied first, for an agent's
-// part of one may be small and an error counts all the same.
+// Rates and waits are coded in one byte up to 161, in steps of a tenth of their
+// root: that is a seventh of the noise of a count that is averaged over a second.
+// Above they take two bytes, as logarithms in steps of 0.13%. A capacity is no
+// count, and is multiplied first for finer steps.
 const (
-	fineSteps     = 32
-	fineCodes     = 128
+	rootSteps     = 10
+	rootCodes     = 128
 	coarseStep    = 0.0013
+	coarseFrom    = (rootCodes - 1) * (rootCodes - 1) / float64(rootSteps*rootSteps)
 	capacityScale = 32
 )
 
@@ -37,17 +39,18 @@ func codeOf(x float64) uint64 {
 	switch {
 	case math.IsNaN(x) || x <= 0:
 		return 0
-	case x*fineSteps < fineCodes-0.5:
-		return max(uint64(math.Round(x*fineSteps)), 1) // little is not nothing
+	case x <= coarseFrom:
+		return max(uint64(math.Round(math.Sqrt(x)*rootSteps)), 1) // little is not nothing
 	}
-	return fineCodes + uint64(math.Round(max(math.Log(min(x, maxRate*capacityScale)*fineSteps/fineCodes), 0)/coarseStep))
+	return rootCodes + uint64(math.Round(math.Log(min(x, maxRate*capacityScale)/coarseFrom)/coarseStep))
 }
 
 func valueOf(code uint64) float64 {
-	if code < fineCodes {
-		return float64(code) / fineSteps
+	if code < rootCodes {
+		root := float64(code) / rootSteps
+		return root * root
 	}
-	return math.Exp(float64(code-fineCodes)*coarseStep) * fineCodes / fineSteps
+	return math.Exp(float64(code-rootCodes)*coarseStep) * coarseFrom
 }
 
 func (t *TargetLoad) codes() [entryBits]uint64 {

@@ -147,8 +147,9 @@ func TestUnchangedVectorIsRepeatedSlowlyAChangedOneSentSoon(t *testing.T) {
 
 // regionAtTurn names a region whose reports this agent carries as the n-th.
 func (s *stage) regionAtTurn(n int) string {
-	for i := range 1000 {
-		if name := fmt.Sprintf("us-%d", i); s.turn(name) == n {
+	for i := range gatewayCount {
+		name := fmt.Sprintf("us-%d", i)
+		if s.knownRegion(name, s.begun); s.turn(name) == n {
 			return name
 		}
 	}

@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
-
-	"github.com/tidegate/tidegate/policy"
 )
 
 // Deltas of all regions reach a region's agents in one hop from a gateway, as
@@ -32,7 +30,7 @@ func (m *Mesh) passLater(frame []byte, now time.Time) {
 
 func (m *Mesh) passDeltas(now time.Time) {
 	p := &m.book.passing
-	if len(p.frames) == 0 || now.Sub(p.since) < m.cfg.Timing.FanoutStep/2 {
+	if len(p.frames) == 0 || now.Sub(p.since) < m.cfg.Timing.FanoutStep-m.cfg.Timing.Tick/2 {
 		return
 	}
 	to := m.others()
@@ -62,16 +60,23 @@ func packFrames(frames [][]byte, limit int) [][]byte {
 
 // turn is this gateway's place among those that care for a region's reports; the
 // first one carries them, the others stand in. The own region's come from its
-// lead.
+// lead. Gateways take the regions in turns, so that each has as many to carry.
 func (m *Mesh) turn(region string) int {
-	if region == m.cfg.Region {
+	place := slices.Index(m.book.gateways, m.cfg.Name)
+	switch {
+	case region == m.cfg.Region:
 		return 0
-	}
-	turn := slices.Index(policy.Gateways(region, m.book.gateways, gatewayCount), m.cfg.Name)
-	if turn < 0 {
+	case place < 0:
 		return gatewayCount
 	}
-	return turn
+	before := 0
+	for name := range m.book.regions {
+		if name < region && name != m.cfg.Region {
+			before++
+		}
+	}
+	gateways := len(m.book.gateways)
+	return (place + gateways - before%gateways) % gateways
 }
 
 // Wants says whether a version that a probed gateway holds of its region should

@@ -35,7 +35,7 @@ type pool struct {
 
 	meta    func() []byte
 	deliver func(p *pool, frame []byte)
-	bundle  func() []byte
+	bundle  func(join bool) []byte
 	changed func() // members changed; must not block
 
 	mu    sync.Mutex // guards peers and fresh

@@ -29,7 +29,7 @@ type budget struct {
 }
 
 var (
-	vectorBudget = budget{urgent: 320, calm: 96}
+	vectorBudget = budget{urgent: 205, calm: 96}
 	loadBudget   = budget{urgent: 240, calm: 96} // half of it when loads come twice as often
 )
 
@@ -77,11 +77,10 @@ func (t *teller) covers(targets map[string]TargetLoad) bool {
 	return true
 }
 
-// next picks the entries of the next delta: what changed most first, and with
-// the room that is left what was not told for longest. Nothing starves: a
-// target's turn comes the nearer the longer it waits, and after roundDeltas
-// there is always room. The targets are one of so many parts of what others add
-// up.
+// next picks the entries of the next delta: first what differs most from what was
+// told, for longest. Nothing starves: what little there is adds up, and what was
+// not told for three quarters of roundDeltas goes before all else. The targets
+// are one of so many parts of what others add up.
 func (t *teller) next(targets map[string]TargetLoad, parts int, room budget) []entry {
 	t.count++
 	type candidate struct {
@@ -95,12 +94,13 @@ func (t *teller) next(targets map[string]TargetLoad, parts int, room budget) []e
 			now = TargetLoad{} // gone; the next whole report leaves it out
 		}
 		now = rounded(now)
-		waited := float64(t.count-t.when[id]) / roundDeltas
-		if now == t.told[id] && (waited < 0.75 || now == rounded(t.whole[id])) {
+		waited := t.count - t.when[id]
+		overdue := waited >= roundDeltas*3/4
+		if now == t.told[id] && (!overdue || now == rounded(t.whole[id])) {
 			continue
 		}
-		score := change(t.told[id], now, parts) + waited*waited
-		if waited >= 1 {
+		score := change(t.told[id], now, parts) * float64(waited)
+		if overdue {
 			score += 1000
 		}
 		due = append(due, candidate{entry{id, now}, score})

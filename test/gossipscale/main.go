@@ -46,7 +46,7 @@ func main() {
 	flag.IntVar(&o.regions, "regions", 20, "regions")
 	flag.IntVar(&o.services, "services", 200, "services of each region")
 	flag.IntVar(&o.agents, "agents", 5, "agents of each region")
-	flag.DurationVar(&o.measure, "for", 20*time.Second, "how long is measured")
+	flag.DurationVar(&o.measure, "for", 30*time.Second, "how long is measured")
 	flag.Uint64Var(&o.seed, "seed", 1, "of what the services are asked")
 	flag.Parse()
 	if o.regions < 2 || o.regions > 250 || o.agents < 1 || o.agents > 250 || o.services < 1 {

@@ -16,7 +16,8 @@ const (
 	comeUp      = 90 * time.Second // for all to know all
 	settle      = 15 * time.Second // until everything rests, before it is measured
 	sampleEvery = 200 * time.Millisecond
-	servicesAt  = 3 // services looked at, for each agent and region and sample
+	lastProbe   = time.Minute // memberlist's may outlive its pool by that much
+	servicesAt  = 3           // services looked at, for each agent and region and sample
 )
 
 // observer holds what the mesh did and what was measured of it.
@@ -55,7 +56,9 @@ func measure(o options) ([]bar, error) {
 	err = w.observe(o)
 	close(stop)
 	work.Wait()
-	if err := errors.Join(err, f.close()); err != nil {
+	err = errors.Join(err, f.close())
+	<-time.After(lastProbe)
+	if err != nil {
 		return nil, err
 	}
 	return w.judge(), nil
@@ -156,7 +159,7 @@ func (w *observer) observe(o options) error {
 func (w *observer) complete(regions int) bool {
 	for _, a := range w.fleet.agents {
 		s := a.mesh.State()
-		if len(s.Regions) != regions {
+		if len(s.Regions) != regions || len(s.Members) != len(w.fleet.agents)/regions {
 			return false
 		}
 		for _, r := range s.Regions {
