@@ -13,14 +13,13 @@ import (
 
 // book keeps what an Admission promised to one caller.
 type book struct {
-	t        *rapid.T
-	a        *policy.Admission
-	now      time.Time
-	holding  int
-	waiting  map[*policy.Waiter]policy.Rank
-	decided  map[*policy.Waiter]int
-	hard     int
-	inFlight int
+	t       *rapid.T
+	a       *policy.Admission
+	now     time.Time
+	holding int
+	waiting map[*policy.Waiter]policy.Rank
+	decided map[*policy.Waiter]int
+	hard    int
 }
 
 func (b *book) check(rank policy.Rank, v policy.Admit) {
