@@ -47,15 +47,16 @@ func decodeReportAsk(payload []byte) (q reportAsk, err error) {
 
 // askForReport asks one gateway at a time, in turns, for what this agent misses
 // of a region. What a probe brought is pulled again instead.
-func (m *Mesh) askForReport(region string, have Version, a arrival, now time.Time) {
+func (m *Mesh) askForReport(region string, have Version, a arrival, now time.Time) bool {
 	fellows := m.fellows()
 	last := m.book.asked[region]
 	if a.pool == nil || len(fellows) == 0 || now.Sub(last.at) < askAgain {
-		return
+		return false
 	}
 	evictAny(m.book.asked, 2*MaxRegions)
 	m.book.asked[region] = asked{now, last.times + 1}
 	m.askReport(fellows[last.times%len(fellows)], reportAsk{m.cfg.Name, region, have})
+	return true
 }
 
 // asked is when a region's report was asked for last.

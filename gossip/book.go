@@ -64,6 +64,8 @@ type region struct {
 	summary       *Digest // of the vector
 	vectorArrived time.Time
 	missedSince   time.Time // a probe offers a newer one
+	mended        Version   // deltas after this one were asked for,
+	mends         int       // that often
 	wanted        Version   // is being pulled
 	wantedAt      time.Time
 

@@ -6,6 +6,8 @@ import (
 	"time"
 )
 
+const maxMends = 3
+
 // heldDelta is kept for those who missed it.
 type heldDelta struct {
 	version  Version
@@ -47,6 +49,19 @@ func (b *base) keep(h heldDelta) {
 	if extra := len(b.deltas) - keptDeltas; extra > 0 {
 		b.deltas = slices.Delete(b.deltas, 0, extra)
 	}
+}
+
+// gap is the version after which the first delta is missing.
+func (b *base) gap() (before Version, missing bool) {
+	before = b.version
+	for i, h := range b.deltas {
+		trimmed := i == 0 && len(b.deltas) == keptDeltas
+		if h.previous > before.Seq && !trimmed {
+			return before, true
+		}
+		before = h.version
+	}
+	return before, false
 }
 
 // since lists the frames that bring whoever holds a version to the newest: the
@@ -98,9 +113,6 @@ func (m *Mesh) acceptDelta(e *envelope, a arrival, now time.Time) error {
 	if len(d.Entries) > 0 && d.Entries[len(d.Entries)-1].id >= len(r.base.names) {
 		return refuse(dropMalformed, ErrFrame, "delta %s of region %s names target %d of %d", d.Version, d.Region, d.Entries[len(d.Entries)-1].id, len(r.base.names))
 	}
-	if d.Previous > r.vector.Version.Seq {
-		m.askForReport(d.Region, r.vector.Version, a, now)
-	}
 	if d.Region == m.cfg.Region {
 		m.heardLead(cert.agent, now)
 	}
@@ -110,8 +122,25 @@ func (m *Mesh) acceptDelta(e *envelope, a arrival, now time.Time) error {
 	m.applyDelta(r, d, frame, cert.agent, now)
 	if a.pool == nil {
 		m.passLater(frame, now)
+	} else {
+		m.mend(r, a, now)
 	}
 	return nil
+}
+
+// mend asks for the first delta that is missing, a few times: whoever is asked
+// may not have it either, and what it said comes up again.
+func (m *Mesh) mend(r *region, a arrival, now time.Time) {
+	before, missing := r.base.gap()
+	if !missing {
+		return
+	}
+	if r.mended != before {
+		r.mended, r.mends = before, 0
+	}
+	if r.mends < maxMends && m.askForReport(r.name, before, a, now) {
+		r.mends++
+	}
 }
 
 func (m *Mesh) applyDelta(r *region, d *deltaFrame, frame []byte, from string, now time.Time) {

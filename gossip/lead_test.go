@@ -16,9 +16,13 @@ type stage struct {
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	f := newFleet(t)
+	return newFleet(t).stage(t, "eu-1")
+}
+
+func (f *fleet) stage(t *testing.T, region string) *stage {
+	t.Helper()
 	f.mod = func(c *Config) { c.Timing = DefaultTiming() }
-	m, err := New(f.config("eu-1", "self"))
+	m, err := New(f.config(region, "self"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +30,7 @@ func newStage(t *testing.T) *stage {
 	m.lan = &pool{name: poolLAN}
 	m.lan.queue = idleQueue()
 	for _, name := range []string{"first", "self"} {
-		peer := &poolPeer{alive: true, since: s.begun, meta: Meta{Name: name, Region: "eu-1", MeshAddr: name + ":1"}}
+		peer := &poolPeer{alive: true, format: formatDelta, since: s.begun, meta: Meta{Name: name, Region: region, MeshAddr: name + ":1"}}
 		peer.node.Name = name
 		m.book.lan[name] = peer
 		m.book.members = append(m.book.members, Member{Meta: peer.meta})

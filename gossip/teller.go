@@ -101,7 +101,7 @@ func (t *teller) next(targets map[string]TargetLoad, parts int, room budget) []e
 		}
 		score := change(t.told[id], now, parts) * float64(waited)
 		if overdue {
-			score += 1000
+			score += 1e6 // more than any change
 		}
 		due = append(due, candidate{entry{id, now}, score})
 	}

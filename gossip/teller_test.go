@@ -99,7 +99,7 @@ func TestNoTargetStarves(t *testing.T) {
 			continue
 		}
 		for id := range tell.names {
-			if ago := round - last[id]; ago > roundDeltas+roundDeltas/4 {
+			if ago := round - last[id]; ago > keptDeltas {
 				t.Fatalf("target %d was told %d deltas ago", id, ago)
 			}
 		}
