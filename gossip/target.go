@@ -23,8 +23,9 @@ const (
 	rttMicros protowire.Number = 2
 )
 
-// What a frame says beyond these counts as these, so that no report, however
-// absurd, outweighs all others. A frame cannot say less than zero or no number.
+// An agent says no more than these, and frames that do are refused: no report,
+// however absurd, outweighs all others. A frame cannot say less than zero or no
+// number.
 const (
 	maxRate      = 1e9 // req/s
 	maxReported  = time.Minute
@@ -73,10 +74,21 @@ func rateUnits(rate float64) uint64 {
 	return uint64(math.Round(min(rate, maxRate) * perRate))
 }
 
-func rateOf(units uint64) float64 { return float64(min(units, maxRateUnits)) / perRate }
+func (f field) rate() (float64, error) {
+	n, err := f.atMost(maxRateUnits)
+	return float64(n) / perRate, err
+}
 
-func microsOf(n uint64) time.Duration {
-	return time.Duration(min(n, uint64(maxReported.Microseconds()))) * time.Microsecond
+func (f field) micros() (time.Duration, error) {
+	n, err := f.atMost(uint64(maxReported.Microseconds()))
+	return time.Duration(n) * time.Microsecond, err
+}
+
+func (f field) atMost(limit uint64) (uint64, error) {
+	if f.n > limit {
+		return 0, refuse(dropAbsurd, ErrFrame, "field %d is %d: at most %d is believed", f.num, f.n, limit)
+	}
+	return f.n, nil
 }
 
 func takeTarget(targets map[string]TargetLoad, b []byte) error {
@@ -108,13 +120,15 @@ func (t *TargetLoad) take(f field) (err error) {
 	case f.is(targetInFlight, protowire.VarintType):
 		t.InFlight = f.count()
 	case f.is(targetCapacity, protowire.VarintType):
-		t.Capacity = rateOf(f.n)
+		t.Capacity, err = f.rate()
 	case f.is(targetDemand, protowire.BytesType):
 		t.Demand, err = demandOf(f.b)
 	case f.is(targetThreshold, protowire.VarintType):
-		t.Threshold = uint16(min(f.n, math.MaxUint16))
+		var n uint64
+		n, err = f.atMost(math.MaxUint16)
+		t.Threshold = uint16(n)
 	case f.is(targetWait, protowire.VarintType):
-		t.QueueWait = microsOf(f.n)
+		t.QueueWait, err = f.micros()
 	}
 	return err
 }
@@ -126,7 +140,10 @@ func demandOf(b []byte) (demand [4]float64, err error) {
 		if size < 0 {
 			return demand, fmt.Errorf("%w: demand: %w", ErrFrame, protowire.ParseError(size))
 		}
-		demand[class], b = rateOf(n), b[size:]
+		if demand[class], err = (field{num: targetDemand, n: n}).rate(); err != nil {
+			return demand, err
+		}
+		b = b[size:]
 	}
 	return demand, nil
 }
@@ -146,7 +163,7 @@ func takeRTT(rtts map[string]time.Duration, b []byte) error {
 		case f.is(rttRegion, protowire.BytesType):
 			region, err = f.name("region", MaxRegionName)
 		case f.is(rttMicros, protowire.VarintType):
-			rtt = microsOf(f.n)
+			rtt, err = f.micros()
 		}
 		return err
 	})

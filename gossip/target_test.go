@@ -27,25 +27,39 @@ func TestWhatAnAgentSaysOfATargetArrives(t *testing.T) {
 	}
 }
 
-func TestAbsurdNumbersAreBounded(t *testing.T) {
+func TestAbsurdNumbersAreNotSaid(t *testing.T) {
 	absurd := TargetLoad{Ready: -1, InFlight: -7, Capacity: math.Inf(1), Demand: [4]float64{math.NaN(), -5, 1e300, 2}, QueueWait: -time.Second}
 	targets := map[string]TargetLoad{}
 	if err := takeTarget(targets, encodeTarget("s", absurd)); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := targets["s"], (TargetLoad{Capacity: maxRate, Demand: [4]float64{0, 0, maxRate, 2}}); got != want {
+	want := TargetLoad{Capacity: maxRate, Demand: [4]float64{0, 0, maxRate, 2}}
+	if got := targets["s"]; got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	huge := appendText(nil, targetName, "s")
-	huge = appendUint(huge, targetCapacity, math.MaxUint64)
-	huge = appendUint(huge, targetThreshold, math.MaxUint64)
-	huge = appendUint(huge, targetWait, math.MaxUint64)
-	if err := takeTarget(targets, huge); err != nil {
-		t.Fatal(err)
+	if got := rounded(absurd); math.Abs(got.Capacity/maxRate-1) > 0.001 || got.Demand[0] != 0 || got.Demand[1] != 0 || math.Abs(got.Demand[2]/maxRate-1) > 0.001 || got.Ready != 0 || got.QueueWait != 0 {
+		t.Errorf("in a delta: %+v", got)
 	}
-	if got, want := targets["s"], (TargetLoad{Capacity: maxRate, Threshold: math.MaxUint16, QueueWait: maxReported}); got != want {
-		t.Errorf("%+v, want %+v", got, want)
+}
+
+func TestAbsurdNumbersAreRefusedAndCounted(t *testing.T) {
+	huge := map[string][]byte{
+		"capacity":  appendUint(nil, targetCapacity, math.MaxUint64),
+		"demand":    appendBlob(nil, targetDemand, protowire.AppendVarint(nil, math.MaxUint64)),
+		"threshold": appendUint(nil, targetThreshold, math.MaxUint64),
+		"wait":      appendUint(nil, targetWait, math.MaxUint64),
 	}
+	for what, b := range huge {
+		if err := takeTarget(map[string]TargetLoad{}, append(b, appendText(nil, targetName, "s")...)); reasonOf(err) != dropAbsurd || !errors.Is(err, ErrFrame) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	v := newVictim(t)
+	s := v.speaker("us-1")
+	target := appendBlob(nil, vectorTarget, append(appendText(nil, targetName, "s"), huge["capacity"]...))
+	v.expectDrop(dropAbsurd, withCert(s.sign, kindVector, append(encodeVector(&Vector{Region: "us-1", Version: Version{1, 1}}), target...)))
+	far := appendUint(appendText(nil, rttRegion, "eu-2"), rttMicros, math.MaxUint64)
+	v.expectDrop(dropAbsurd, withCert(s.sign, kindVector, append(encodeVector(&Vector{Region: "us-1", Version: Version{1, 1}}), appendBlob(nil, vectorRTT, far)...)))
 }
 
 func TestTornNumbersAreRefused(t *testing.T) {
