@@ -129,14 +129,31 @@ func TestSimAStallOfOurOwnIsNotOverload(t *testing.T) {
 	s.offer(0.7)
 	s.run(5 * time.Second)
 	limit := s.agents[0].Stats().Limit
-	for range 5 {
-		s.paused = s.now + 300*time.Millisecond
-		s.run(2 * time.Second)
+	for range 4 {
+		s.paused = s.now + 200*time.Millisecond
+		s.run(300 * time.Millisecond)
 	}
-	least, most := s.limits(15*time.Second, 25*time.Second)
+	s.run(time.Second)
+	least, most := s.limits(15*time.Second, 17*time.Second)
 	t.Logf("%d, then %d to %d", limit, least, most)
 	if float64(least) < 0.8*float64(limit) || float64(most) > 1.5*float64(limit) {
 		t.Errorf("limit %d, while this process stalled %d to %d", limit, least, most)
+	}
+}
+
+func TestAnExpectationEndsHoweverAbsurd(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	a := policy.NewAdmission(policy.DefaultAdmissionConfig(), now)
+	bulk := policy.Entry{Rank: policy.RankOf(policy.Bulk, 0, true, false)}
+	a.Enter(now, bulk, nil)
+	a.Leave(now, policy.Sample{Latency: time.Millisecond})
+	for range 103 {
+		a.Expect(policy.Expectation{Rates: [4]float64{1e300, 1e300, 1e300, 1e300}, Cause: "b"})
+		now = now.Add(100 * time.Millisecond)
+		a.Tick(now)
+	}
+	if got := a.Enter(now, bulk, nil); got.Verdict != policy.Admitted {
+		t.Errorf("ten seconds after what never came: %+v, %+v", got, a.Stats())
 	}
 }
 
