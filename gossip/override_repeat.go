@@ -15,8 +15,8 @@ const (
 	overrideRepeat    = time.Second
 	overrideRemind    = 10 * time.Minute // released and run out words are repeated for as long
 	overrideAuthor    = 10 * time.Second // an agent that is no gateway repeats its own for as long
-	overrideListeners = 8                // a round and pool
-	overrideSendings  = 16               // a round and pool
+	overrideListeners = 2                // a round and pool
+	overrideSendings  = 2                // a round and pool
 )
 
 func (m *Mesh) repeatOverrides(now time.Time) {
@@ -58,7 +58,9 @@ func (m *Mesh) repeatTo(p *pool, peers []*poolPeer, words []*heldOverride, now t
 	}
 	to := some(peers, overrideListeners)
 	for _, h := range some(words, overrideSendings/len(to)) {
-		m.send(sending{pool: p, to: to, frame: h.encode(now), topic: overrideTopic(h.Region)})
+		bare := *h
+		bare.frame.cert = nil // most know it; the others ask
+		m.send(sending{pool: p, to: to, frame: bare.encode(now), topic: overrideTopic(h.Region)})
 	}
 }
 

@@ -92,6 +92,19 @@ func TestOperatorsWordOutlivesItsAgentAndReachesThoseWhoJoinLate(t *testing.T) {
 	}
 }
 
+func TestOperatorsWordIsInEveryStateExchange(t *testing.T) {
+	f := newFleet(t)
+	mod := f.mod
+	s := f.stage(t, "eu-1")
+	if err := s.Override(Override{Region: "us-1", Kind: OverridePin, Left: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	f.mod = mod
+	m := f.start("us-1", "x", nil, nil)
+	m.lan.MergeRemoteState(s.bundle(false), false)
+	within(t, 2*time.Second, "who exchanges states knows it", func() bool { return orders(m)["us-1"].Kind == OverridePin })
+}
+
 func TestOperatorsWordOfEachSideOfACutWinsOnceByOrder(t *testing.T) {
 	f := newFleet(t)
 	f.meet(map[string][]string{"eu-1": {"a", "b"}, "us-1": {"x"}})

@@ -48,7 +48,7 @@ func (m *Mesh) Override(o Override) error {
 	if err != nil {
 		return err
 	}
-	m.holdOverride(&f, e, now)
+	m.holdOverride(&f, e, nil, now)
 	m.publishState()
 	m.poke()
 	return nil
@@ -79,7 +79,7 @@ func (m *Mesh) acceptOverride(e *envelope, a arrival, now time.Time) error {
 	if held.cert = nil; len(held.encode())+len(cert.der)+8 <= maxDatagram {
 		held.cert = cert.der
 	}
-	m.holdOverride(o, held, now)
+	m.holdOverride(o, held, a.pool, now)
 	return nil
 }
 
@@ -103,7 +103,7 @@ func (m *Mesh) roomForOverride(region string) bool {
 	return true
 }
 
-func (m *Mesh) holdOverride(o *overrideFrame, e envelope, now time.Time) {
+func (m *Mesh) holdOverride(o *overrideFrame, e envelope, from *pool, now time.Time) {
 	e.payload, e.signature = slices.Clone(e.payload), slices.Clone(e.signature)
 	h := &heldOverride{Override: o.Override, signed: now.Add(-e.age), frame: e}
 	if h.Left > 0 {
@@ -114,22 +114,27 @@ func (m *Mesh) holdOverride(o *overrideFrame, e envelope, now time.Time) {
 	m.book.lamport = max(m.book.lamport, h.Version)
 	m.book.dirty = true
 	m.cfg.Logger.Info("operator's word on a region", "remote", h.Region, "kind", h.Kind, "by", h.By, "reason", h.Reason, "left", h.Left)
-	m.spreadOverride(h, now)
+	m.spreadOverride(h, from, now)
 }
 
-// spreadOverride takes the direct way to all this agent knows, and gossip for
-// those that way does not reach.
-func (m *Mesh) spreadOverride(h *heldOverride, now time.Time) {
-	frame := h.encode(now)
-	name := overrideTopic(h.Region)
+// spreadOverride gossips a word, and takes the direct way besides: to the LAN
+// what was given here or came from afar, to other regions what comes from the
+// own, each gateway to those whose reports it carries.
+func (m *Mesh) spreadOverride(h *heldOverride, from *pool, now time.Time) {
+	frame, name := h.encode(now), overrideTopic(h.Region)
 	m.lan.broadcast(name, frame)
-	m.send(sending{pool: m.lan, to: m.others(), frame: frame, topic: name})
+	if from != m.lan {
+		m.send(sending{pool: m.lan, to: m.others(), frame: frame, topic: name})
+	}
 	wan := m.wan.Load()
 	if wan == nil {
 		return
 	}
 	wan.broadcast(name, frame)
-	m.send(sending{pool: wan, to: m.farGateways(), frame: frame, topic: name})
+	if from != wan {
+		to := slices.DeleteFunc(m.farGateways(), func(p *poolPeer) bool { return m.turn(p.meta.Region) > 0 })
+		m.send(sending{pool: wan, to: to, frame: frame, topic: name})
+	}
 }
 
 // overrideTopic is no name of a region: those have no spaces.

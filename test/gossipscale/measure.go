@@ -16,6 +16,7 @@ const (
 	comeUp      = 90 * time.Second // for all to know all
 	settle      = 15 * time.Second // until everything rests, before it is measured
 	sampleEvery = 200 * time.Millisecond
+	wordEvery   = 10 * time.Millisecond
 	lastProbe   = time.Minute // memberlist's may outlive its pool by that much
 	servicesAt  = 3           // services looked at, for each agent and region and sample
 )
@@ -29,7 +30,8 @@ type observer struct {
 	mu   sync.Mutex // guards made and the histories of regions
 	made map[string]map[gossip.Version]time.Time
 
-	digests, vectors, entries []float64 // ages, seconds
+	digests, vectors, entries []float64     // ages, seconds
+	word                      time.Duration // for an operator's word to reach all
 	unknown                   int
 }
 
@@ -141,6 +143,9 @@ func (w *observer) observe(o options) error {
 			a.before[c] = a.sent[c].Load() + a.received[c].Load()
 		}
 	}
+	if err := w.order(); err != nil {
+		return err
+	}
 	start := time.Now()
 	for time.Since(start) < o.measure {
 		<-tick.C
@@ -154,6 +159,40 @@ func (w *observer) observe(o options) error {
 		}
 	}
 	return nil
+}
+
+// order gives an operator's word to an agent that is no gateway, where there is
+// one, and waits until all know.
+func (w *observer) order() error {
+	from := w.fleet.agents[0]
+	for _, a := range w.fleet.agents {
+		if !a.wasGateway {
+			from = a
+		}
+	}
+	begun := time.Now()
+	err := from.mesh.Override(gossip.Override{Region: regionName(0), Kind: gossip.OverridePin, Reason: "measured", Left: time.Hour})
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(wordEvery)
+	defer tick.Stop()
+	for !w.allTold() {
+		if <-tick.C; time.Since(begun) > comeUp {
+			return fmt.Errorf("an operator's word does not reach all within %s", comeUp)
+		}
+	}
+	w.word = time.Since(begun)
+	return nil
+}
+
+func (w *observer) allTold() bool {
+	for _, a := range w.fleet.agents {
+		if len(a.mesh.State().Overrides) == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (w *observer) complete(regions int) bool {
@@ -220,6 +259,7 @@ func (w *observer) judge() []bar {
 		limit("digest age at every agent, p99", quantile(w.digests, 0.99), "s", 1),
 		limit("vector age at every agent, p99", quantile(w.vectors, 0.99), "s", 2),
 		limit("age of what a vector says of a service, p99", quantile(w.entries, 0.99), "s", 2),
+		limit("an operator's word at every agent", w.word.Seconds(), "s", 2),
 		limit("bytes of a gateway, the busiest", quantile(gateways, 1), "kB/s", 64),
 	}
 	if len(others) > 0 {
