@@ -20,6 +20,7 @@ type waterfall struct {
 	last    []Leg
 	stays   bool  // the own region spills nothing, by order
 	hopes   []Leg // only when there is nothing else: a tunnel may be up already
+	faint   []Leg // after those: they drained when last heard
 }
 
 func (v *View) waterfall(t Target, f Failover, allowed []string, tr *Trace) []Leg {
@@ -37,7 +38,7 @@ func (v *View) waterfall(t Target, f Failover, allowed []string, tr *Trace) []Le
 		w.last = append(w.last, Leg{Region: v.Region, Local: true, LastResort: true, Reason: "last resort: its instances have left the catalog"})
 	}
 	if len(w.legs)+len(w.last) == 0 {
-		w.last = w.hopes
+		w.last = append(w.hopes, w.faint...)
 	}
 	for _, leg := range w.last {
 		tr.Take(stageRegion, leg.Region, leg.Reason)
@@ -119,8 +120,7 @@ func (w *waterfall) remote(r *Region, why string) {
 		why, doubt = why+", its share stays as it was: "+doubt, ""
 	}
 	if doubt != "" {
-		w.trace.Pass(stageRegion, r.Name, doubt)
-		w.hopes = append(w.hopes, Leg{Region: r.Name, LastResort: true, Reason: "last resort: " + doubt + ", and nothing else is left"})
+		w.hope(r, doubt)
 		return
 	}
 	switch order := w.view.override(r.Name); {
@@ -135,6 +135,15 @@ func (w *waterfall) remote(r *Region, why string) {
 	default:
 		w.take(Leg{Region: r.Name, Reason: why}, "%s, %s, %d ready", why, describeRTT(r.RTT), r.Ready[w.target].Ready)
 	}
+}
+
+func (w *waterfall) hope(r *Region, doubt string) {
+	w.trace.Pass(stageRegion, r.Name, doubt)
+	kind := &w.hopes
+	if r.draining() {
+		kind = &w.faint
+	}
+	*kind = append(*kind, Leg{Region: r.Name, LastResort: true, Reason: "last resort: " + doubt + ", and nothing else is left"})
 }
 
 func (w *waterfall) hasLocal() bool { return len(w.legs) > 0 && w.legs[0].Local }
