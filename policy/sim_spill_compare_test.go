@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestSpillAlternatives prints what docs/decisions/spill-damping.md compares.
+// TestSimSpillAlternatives prints what docs/decisions/spill-damping.md compares.
 // Only with TIDEGATE_PLOTS: it judges nothing.
-func TestSpillAlternatives(t *testing.T) {
+func TestSimSpillAlternatives(t *testing.T) {
 	if os.Getenv(plotsVariable) == "" {
 		t.Skip("a comparison for people: set " + plotsVariable + "=1")
 	}

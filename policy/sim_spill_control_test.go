@@ -45,7 +45,7 @@ func measureStep(s *simSpill, goal float64, settle, look time.Duration) stepResu
 	return res
 }
 
-func TestSpillStepTo90WithOldReports(t *testing.T) {
+func TestSimSpillStepTo90WithOldReports(t *testing.T) {
 	for _, c := range []struct {
 		age   time.Duration
 		bound float64
@@ -87,7 +87,7 @@ func setPlant(s *simSpill, plant string) (goal float64) {
 	return 1 - 0.8/0.9
 }
 
-func TestSpillDoesNotSwingThoughCapacityAnswersToIt(t *testing.T) {
+func TestSimSpillDoesNotSwingThoughCapacityAnswersToIt(t *testing.T) {
 	for _, age := range []time.Duration{time.Second, 3 * time.Second, 10 * time.Second} {
 		got := thrashSwing(t, 0, age)
 		t.Logf("reports %v old: %.2f points", age, got)

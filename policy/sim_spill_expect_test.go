@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestSpillExpectsTheDemandOfTheDead(t *testing.T) {
+func TestSimSpillExpectsTheDemandOfTheDead(t *testing.T) {
 	s := threeRegions(t)
 	s.run(30 * time.Second)
 	s.kill("c")
@@ -31,7 +31,7 @@ func TestSpillExpectsTheDemandOfTheDead(t *testing.T) {
 	}
 }
 
-func TestSpillExpectsNoMoreWhatHasCome(t *testing.T) {
+func TestSimSpillExpectsNoMoreWhatHasCome(t *testing.T) {
 	s := threeRegions(t)
 	s.run(30 * time.Second)
 	s.kill("c")
@@ -46,7 +46,7 @@ func TestSpillExpectsNoMoreWhatHasCome(t *testing.T) {
 	}
 }
 
-func TestSpillOfACutOffRegionExpectsNothing(t *testing.T) {
+func TestSimSpillOfACutOffRegionExpectsNothing(t *testing.T) {
 	s := threeRegions(t)
 	s.run(30 * time.Second)
 	s.region("a").cut = true
@@ -69,7 +69,7 @@ func TestSpillOfACutOffRegionExpectsNothing(t *testing.T) {
 	near(t, "home", s.share("a", "a"), 1, 0)
 }
 
-func TestSpillExpectsTheDemandOfTheLastOneToDie(t *testing.T) {
+func TestSimSpillExpectsTheDemandOfTheLastOneToDie(t *testing.T) {
 	s := threeRegions(t)
 	s.run(30 * time.Second)
 	s.kill("b")
@@ -93,7 +93,7 @@ func expectedFrom(r *simRegion, from string) (sum float64) {
 	return sum
 }
 
-func TestSpillExpectsNothingOfARegionThatIsBack(t *testing.T) {
+func TestSimSpillExpectsNothingOfARegionThatIsBack(t *testing.T) {
 	s := threeRegions(t)
 	s.region("a").demand, s.region("b").demand, s.region("c").demand = 300, 400, 300
 	s.run(30 * time.Second)
@@ -108,7 +108,7 @@ func TestSpillExpectsNothingOfARegionThatIsBack(t *testing.T) {
 	}
 }
 
-func TestSpillTakesASilenceForNoReturn(t *testing.T) {
+func TestSimSpillTakesASilenceForNoReturn(t *testing.T) {
 	s := threeRegions(t)
 	s.region("a").demand, s.region("b").demand, s.region("c").demand = 1000, 400, 300
 	s.run(60 * time.Second)

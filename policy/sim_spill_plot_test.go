@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TIDEGATE_PLOTS=1 go test ./policy -run TestSpillPlots writes the plots again;
+// TIDEGATE_PLOTS=1 go test ./policy -run TestSimSpillPlots writes the plots again;
 // without it they are only drawn, and have to be those that are there.
 const plotsVariable = "TIDEGATE_PLOTS"
 
@@ -93,7 +93,7 @@ func (p *plot) draw(b *strings.Builder, n int, line *plotLine) {
 	b.WriteString("\"/>\n")
 }
 
-func TestSpillPlots(t *testing.T) {
+func TestSimSpillPlots(t *testing.T) {
 	for name, p := range map[string]*plot{
 		"step": plotStepTo90(t), "lost": plotLost(t), "brown-out": plotBrownOut(t), "return": plotReturn(t),
 	} {

@@ -48,7 +48,7 @@ func (s *simSpill) checkNoHerd(t *rapid.T, level float64) {
 	}
 }
 
-func TestSpillNeverHerdsAndComesToRest(t *testing.T) {
+func TestSimSpillNeverHerdsAndComesToRest(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := drawMesh(rt, t, rapid.Float64Range(0.2, 1.6).Draw(rt, "part"))
 		s.run(90 * time.Second)
@@ -117,7 +117,7 @@ func (s *simSpill) checkRest(t *rapid.T) {
 
 // The demand of a region that has just lost its instances does not all go to its
 // neighbour, however old the reports are.
-func TestSpillDoesNotOverrunTheNeighbours(t *testing.T) {
+func TestSimSpillDoesNotOverrunTheNeighbours(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := drawMesh(rt, t, rapid.Float64Range(0.1, 0.75).Draw(rt, "part"))
 		for _, r := range s.regions {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestSpillStaysInItsGroup(t *testing.T) {
+func TestSimSpillStaysInItsGroup(t *testing.T) {
 	for _, c := range []struct {
 		policy string
 		beyond float64
@@ -19,7 +19,7 @@ func TestSpillStaysInItsGroup(t *testing.T) {
 	}
 }
 
-func TestSpillGoesOnlyWhereTheServiceSays(t *testing.T) {
+func TestSimSpillGoesOnlyWhereTheServiceSays(t *testing.T) {
 	s := newSimSpill(t, 9, "service \"svc\" {\n  failover = [\"c\", \"b\"]\n}", 2,
 		region("a", "g", 0, 1000, 1100), region("b", "h", 5, 1000, 100), region("c", "i", 90, 1000, 700), region("d", "g", 1, 1000, 1))
 	s.run(120 * time.Second)
@@ -31,7 +31,7 @@ func TestSpillGoesOnlyWhereTheServiceSays(t *testing.T) {
 	near(t, "no failover", s.share("a", "a"), 1, 0)
 }
 
-func TestSpillObeysOperators(t *testing.T) {
+func TestSimSpillObeysOperators(t *testing.T) {
 	s := threeRegions(t)
 	s.region("a").demand, s.region("b").demand, s.region("c").demand = 900, 300, 300
 	s.run(60 * time.Second)
@@ -62,7 +62,7 @@ func TestSpillObeysOperators(t *testing.T) {
 	}
 }
 
-func TestSpillGivesNothingToThePinnedAndTheEvacuated(t *testing.T) {
+func TestSimSpillGivesNothingToThePinnedAndTheEvacuated(t *testing.T) {
 	s := newSimSpill(t, 11, simOne, 2, region("a", "g", 0, 1000, 1000), region("b", "g", 1, 1000, 100), region("c", "g", 2, 1000, 100), region("d", "g", 90, 1000, 100))
 	s.overrides = map[string]Override{"b": {Region: "b", Kind: Pin}, "c": {Region: "c", Kind: Evacuate}}
 	s.run(60 * time.Second)
@@ -76,7 +76,7 @@ func TestSpillGivesNothingToThePinnedAndTheEvacuated(t *testing.T) {
 	}
 }
 
-func TestSpillDrains(t *testing.T) {
+func TestSimSpillDrains(t *testing.T) {
 	s := threeRegions(t)
 	s.region("a").demand, s.region("b").demand, s.region("c").demand = 400, 300, 300
 	s.run(30 * time.Second)

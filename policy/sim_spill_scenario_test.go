@@ -20,7 +20,7 @@ func threeRegions(t testing.TB) *simSpill {
 		region("a", "g", 0, 1000, 750), region("b", "g", 10, 1000, 750), region("c", "g", 80, 1000, 750))
 }
 
-func TestSpillLeavesADeadRegionAtOnce(t *testing.T) {
+func TestSimSpillLeavesADeadRegionAtOnce(t *testing.T) {
 	s := threeRegions(t)
 	s.region("a").demand, s.region("c").demand = 1000, 200
 	s.region("b").demand = 500
@@ -39,7 +39,7 @@ func TestSpillLeavesADeadRegionAtOnce(t *testing.T) {
 	near(t, "to the one left when they have not come", s.share("a", "c"), 0.2, 0.02)
 }
 
-func TestSpillKeepsItsWeightsWhenReportsExpire(t *testing.T) {
+func TestSimSpillKeepsItsWeightsWhenReportsExpire(t *testing.T) {
 	s := threeRegions(t)
 	s.region("a").demand, s.region("b").demand = 1000, 500
 	s.run(60 * time.Second)
@@ -58,7 +58,7 @@ func TestSpillKeepsItsWeightsWhenReportsExpire(t *testing.T) {
 	near(t, "home is used up to what it can", s.use("a"), 0.96, 0.06)
 }
 
-func TestSpillReturnsByTheRamp(t *testing.T) {
+func TestSimSpillReturnsByTheRamp(t *testing.T) {
 	s := threeRegions(t)
 	s.region("a").demand, s.region("b").demand, s.region("c").demand = 600, 300, 300
 	s.run(20 * time.Second)
@@ -81,7 +81,7 @@ func TestSpillReturnsByTheRamp(t *testing.T) {
 	near(t, "after the ramp", last, 1, 0.01)
 }
 
-func TestSpillOfADeadRegionComesBackByTheRamp(t *testing.T) {
+func TestSimSpillOfADeadRegionComesBackByTheRamp(t *testing.T) {
 	s := threeRegions(t)
 	s.region("a").demand, s.region("b").demand, s.region("c").demand = 1000, 100, 100
 	s.run(60 * time.Second)
@@ -97,7 +97,7 @@ func TestSpillOfADeadRegionComesBackByTheRamp(t *testing.T) {
 	near(t, "nearest again", s.share("a", "b"), 0.2, 0.02)
 }
 
-func TestSpillWithNoRoomBelowTargetFillsToTheWhole(t *testing.T) {
+func TestSimSpillWithNoRoomBelowTargetFillsToTheWhole(t *testing.T) {
 	s := threeRegions(t)
 	s.region("a").demand, s.region("b").demand, s.region("c").demand = 1100, 780, 780
 	s.run(120 * time.Second)
@@ -114,7 +114,7 @@ func TestSpillWithNoRoomBelowTargetFillsToTheWhole(t *testing.T) {
 	}
 }
 
-func TestSpillFollowsABrownOutSmoothly(t *testing.T) {
+func TestSimSpillFollowsABrownOutSmoothly(t *testing.T) {
 	s := threeRegions(t)
 	s.region("a").demand, s.region("b").demand, s.region("c").demand = 600, 400, 400
 	s.run(30 * time.Second)
@@ -137,7 +137,7 @@ func TestSpillFollowsABrownOutSmoothly(t *testing.T) {
 	near(t, "everything is served", s.use("b")*1000+s.use("c")*1000, 1400-200, 40)
 }
 
-func TestSpillSharesHeadroomInProportion(t *testing.T) {
+func TestSimSpillSharesHeadroomInProportion(t *testing.T) {
 	s := newSimSpill(t, 5, simOne, 2, region("a", "g", 0, 1000, 1000), region("b", "g", 1, 1000, 1100), region("c", "g", 3, 1000, 560))
 	s.run(120 * time.Second)
 	near(t, "in proportion to what they want", s.spilled("a")*1000, 96, 3)
@@ -145,7 +145,7 @@ func TestSpillSharesHeadroomInProportion(t *testing.T) {
 	near(t, "c is filled to the target", s.use("c"), 0.8, 0.005)
 }
 
-func TestSpillOfADeadHomeIsSpreadByCapacityBeyondTheWhole(t *testing.T) {
+func TestSimSpillOfADeadHomeIsSpreadByCapacityBeyondTheWhole(t *testing.T) {
 	s := newSimSpill(t, 6, simOne, 2, region("a", "g", 0, 1000, 1000), region("b", "g", 6, 500, 450), region("c", "g", 40, 1500, 1350))
 	s.region("a").unready = true
 	s.run(120 * time.Second)
@@ -154,7 +154,7 @@ func TestSpillOfADeadHomeIsSpreadByCapacityBeyondTheWhole(t *testing.T) {
 	near(t, "by capacity", out("c")/out("b"), 3, 0.4)
 }
 
-func TestSpillToUnknownCapacityGrowsByWhatItServes(t *testing.T) {
+func TestSimSpillToUnknownCapacityGrowsByWhatItServes(t *testing.T) {
 	s := newSimSpill(t, 12, simOne, 2, region("a", "g", 0, 1000, 1000), region("b", "g", 10, 100000, 50))
 	s.learn = true
 	s.region("a").seen = true
@@ -172,7 +172,7 @@ func TestSpillToUnknownCapacityGrowsByWhatItServes(t *testing.T) {
 	near(t, "a region of unknown capacity keeps its demand", s.share("b", "b"), 1, 0)
 }
 
-func TestSpillDoesNotSwingWhenTheShedComeAgain(t *testing.T) {
+func TestSimSpillDoesNotSwingWhenTheShedComeAgain(t *testing.T) {
 	s := stepTo90(t, 2)
 	s.retries, s.noise, s.loadBias, s.delay = 0.9, 0.022, 0.1, 3*time.Second
 	s.region("a").demand = 2600 // more than all of the near ones have left
