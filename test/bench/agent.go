@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+
+	"github.com/tidegate/tidegate/test/child"
 )
 
 // agentConfig is an agent as in production, alone in its region, except that
@@ -132,7 +134,7 @@ func (b *bench) addAgent(ctx context.Context, opt options) error {
 	if err != nil {
 		return err
 	}
-	proc, err := start(b.dir, nameAgent, exec.CommandContext(ctx, program, "agent", "--config", b.path("agent.hcl")))
+	proc, err := child.Start(exec.CommandContext(ctx, program, "agent", "--config", b.path("agent.hcl")), b.path(nameAgent+".log"))
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"os"
-	"os/exec"
-	"runtime"
 	"testing"
 	"time"
 )
@@ -30,27 +27,6 @@ func TestBarsJudgeTheMedians(t *testing.T) {
 		bars := barsOf(targetsOf(tc.agent, tc.bare, tc.caddy))
 		if bars[0].Pass != tc.overBare || bars[1].Pass != tc.under {
 			t.Errorf("%s: %+v", name, bars)
-		}
-	}
-}
-
-func TestCPUTimeOfAProcessIsRead(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("CPU time is read from /proc")
-	}
-	self, err := os.FindProcess(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &process{cmd: &exec.Cmd{Process: self}}
-	before, err := p.cpu()
-	if err != nil {
-		t.Fatal(err)
-	}
-	deadline := time.Now().Add(10 * time.Second)
-	for now := before; now < before+5*clockTick; {
-		if now, err = p.cpu(); err != nil || time.Now().After(deadline) {
-			t.Fatalf("CPU time stays at %s, %v", now, err)
 		}
 	}
 }

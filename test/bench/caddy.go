@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/tidegate/tidegate/test/child"
 )
 
 type object = map[string]any
@@ -54,7 +56,7 @@ func (b *bench) addCaddy(ctx context.Context, opt options) error {
 	}
 	cmd := exec.CommandContext(ctx, program, "run", "--config", b.path("caddy.json"))
 	cmd.Env = append(os.Environ(), "HOME="+b.dir, "XDG_DATA_HOME="+b.dir, "XDG_CONFIG_HOME="+b.dir)
-	proc, err := start(b.dir, nameCaddy, cmd)
+	proc, err := child.Start(cmd, b.path(nameCaddy+".log"))
 	if err != nil {
 		return err
 	}

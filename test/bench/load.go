@@ -60,7 +60,7 @@ func measure(ctx context.Context, t *target, client *tls.Config, warmup, window 
 	if err := l.wait(ctx, warmup); err != nil {
 		return sample{}, err
 	}
-	before, err := t.proc.cpu()
+	before, err := t.proc.CPU()
 	if err != nil {
 		return sample{}, err
 	}
@@ -70,7 +70,7 @@ func measure(ctx context.Context, t *target, client *tls.Config, warmup, window 
 		return sample{}, err
 	}
 	l.counting.Store(false)
-	after, err := t.proc.cpu()
+	after, err := t.proc.CPU()
 	if err != nil {
 		return sample{}, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/quic-go/quic-go/http3"
 
+	"github.com/tidegate/tidegate/test/child"
 	"github.com/tidegate/tidegate/transport"
 )
 
@@ -28,7 +29,7 @@ const (
 type target struct {
 	name    string
 	addr    string // UDP
-	proc    *process
+	proc    *child.Process
 	samples []sample
 }
 
@@ -38,7 +39,7 @@ type bench struct {
 	root    string // of the module
 	backend string
 	client  *tls.Config
-	procs   []*process
+	procs   []*child.Process
 	targets []*target
 }
 
@@ -58,7 +59,7 @@ func newBench(ctx context.Context, opt options) (b *bench, err error) {
 	if err := b.certificates(); err != nil {
 		return b, err
 	}
-	proc, addr, err := startSelf(ctx, b.dir, roleBackend)
+	proc, addr, err := child.StartSelf(ctx, b.path(roleBackend+".log"), roleBackend)
 	if err != nil {
 		return b, err
 	}
@@ -73,7 +74,7 @@ func newBench(ctx context.Context, opt options) (b *bench, err error) {
 
 func (b *bench) close() {
 	for _, p := range b.procs {
-		p.stop()
+		p.Kill()
 	}
 	if b.dir != "" {
 		os.RemoveAll(b.dir)
@@ -127,7 +128,7 @@ func (b *bench) certificates() error {
 }
 
 func (b *bench) addBare(ctx context.Context, _ options) error {
-	proc, addr, err := startSelf(ctx, b.dir, roleBare, envCert+"="+b.path("edge.pem"), envKey+"="+b.path("edge.key"))
+	proc, addr, err := child.StartSelf(ctx, b.path(roleBare+".log"), roleBare, envCert+"="+b.path("edge.pem"), envKey+"="+b.path("edge.key"))
 	if err != nil {
 		return err
 	}
@@ -146,10 +147,10 @@ func (b *bench) add(ctx context.Context, t *target) error {
 			return nil
 		}
 		select {
-		case <-t.proc.done:
-			return fmt.Errorf("%s ended: %s", t.name, t.proc.tail())
+		case <-t.proc.Done():
+			return fmt.Errorf("%s ended: %s", t.name, t.proc.Tail())
 		case <-ctx.Done():
-			return fmt.Errorf("%s does not serve: %w: %s", t.name, err, t.proc.tail())
+			return fmt.Errorf("%s does not serve: %w: %s", t.name, err, t.proc.Tail())
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

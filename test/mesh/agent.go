@@ -7,8 +7,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tidegate/tidegate/test/child"
 )
 
 // Agent is one tidegate process. Its second and further agents of a region are
@@ -23,7 +26,7 @@ type Agent struct {
 	ConsulToken string
 
 	dir  string
-	proc *process
+	proc *child.Process
 }
 
 // ServiceID is the agent's registration in Consul.
@@ -33,7 +36,7 @@ func (a *Agent) ServiceID() string { return "tidegate-" + a.Name }
 func (a *Agent) EdgeAddr() string { return join(a.IP, a.Ports.Edge) }
 
 // Running says whether the process lives.
-func (a *Agent) Running() bool { return a.proc.running() }
+func (a *Agent) Running() bool { return a.proc.Running() }
 
 // Start runs the agent until it is killed or the mesh's test ends.
 func (a *Agent) Start(t testing.TB) {
@@ -41,7 +44,7 @@ func (a *Agent) Start(t testing.TB) {
 	cmd := exec.Command(Binary(t), "agent", "--config", filepath.Join(a.dir, "agent.hcl"))
 	cmd.Env = append(bareEnv(), "AGENT_CONSUL_TOKEN="+a.ConsulToken)
 	var err error
-	if a.proc, err = start(cmd, a.logFile()); err != nil {
+	if a.proc, err = child.Start(cmd, a.logFile()); err != nil {
 		t.Fatalf("start agent %s: %v", a.Name, err)
 	}
 }
@@ -63,15 +66,22 @@ func (a *Agent) Move(t testing.TB, ip string) {
 }
 
 // Kill ends the agent with SIGKILL.
-func (a *Agent) Kill() { a.proc.kill() }
+func (a *Agent) Kill() { a.proc.Kill() }
 
 // Terminate sends SIGTERM, which drains the agent.
-func (a *Agent) Terminate() { a.proc.terminate() }
+func (a *Agent) Terminate() { _ = a.proc.Cmd.Process.Signal(syscall.SIGTERM) }
 
-// Exit waits for the end of the process and returns its exit status.
+// Exit waits for the end of the process and returns its exit status, -1 after a
+// signal.
 func (a *Agent) Exit(t testing.TB, within time.Duration) int {
 	t.Helper()
-	return a.proc.exit(t, within)
+	select {
+	case <-a.proc.Done():
+	case <-time.After(within):
+		a.Kill()
+		t.Errorf("agent %s did not end within %s", a.Name, within)
+	}
+	return a.proc.Cmd.ProcessState.ExitCode()
 }
 
 func (a *Agent) logFile() string { return filepath.Join(a.dir, "log") }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/tidegate/tidegate/test/child"
 )
 
 // RequireEnv, set to "1", makes a missing program a failure instead of a skip.
@@ -60,11 +62,11 @@ func (r *Region) ServeNginx(t testing.TB, spec Spec, size int) *Instance {
 			t.Fatal(err)
 		}
 	}
-	p, err := start(exec.Command(path, "-e", dir+"/error.log", "-p", dir, "-c", conf), filepath.Join(dir, "log"))
+	p, err := child.Start(exec.Command(path, "-e", dir+"/error.log", "-p", dir, "-c", conf), filepath.Join(dir, "log"))
 	if err != nil {
 		t.Fatalf("start nginx: %v", err)
 	}
-	t.Cleanup(p.kill)
+	t.Cleanup(p.Kill)
 	Await(t, 10*time.Second, func() string {
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/tidegate/tidegate/agent/admin"
+	"github.com/tidegate/tidegate/test/child"
 )
 
 // agentTemplate is an agent as in production, except that its instances and
@@ -140,7 +141,7 @@ const tenantQuota = `  quota {
 
 // agent is one tidegate process in a region of its own.
 type agent struct {
-	*process
+	*child.Process
 	Region               string
 	Edge, Mesh, LAN, WAN string
 	Join                 []string
@@ -207,7 +208,7 @@ func (l *lab) startAgent(ctx context.Context, a *agent, serviceMore string) (err
 			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(a.dir, "admin.sock"))
 		},
 	}}
-	a.process, err = l.start("agent-"+a.Region, exec.CommandContext(ctx, l.program, "agent", "--config", filepath.Join(a.dir, "agent.hcl")))
+	a.Process, err = l.start("agent-"+a.Region, exec.CommandContext(ctx, l.program, "agent", "--config", filepath.Join(a.dir, "agent.hcl")))
 	return err
 }
 
@@ -221,10 +222,10 @@ func (a *agent) await(ctx context.Context, regions int) error {
 			return nil
 		}
 		select {
-		case <-a.done:
-			return fmt.Errorf("agent %s ended: %s", a.Region, a.tail())
+		case <-a.Done():
+			return fmt.Errorf("agent %s ended: %s", a.Region, a.Tail())
 		case <-ctx.Done():
-			return fmt.Errorf("agent %s is not ready: %w: %s", a.Region, missing, a.tail())
+			return fmt.Errorf("agent %s is not ready: %w: %s", a.Region, missing, a.Tail())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

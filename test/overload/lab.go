@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidegate/tidegate/test/child"
 	"github.com/tidegate/tidegate/test/overload/flood"
 	"github.com/tidegate/tidegate/test/overload/judge"
 	"github.com/tidegate/tidegate/test/overload/slots"
@@ -27,7 +28,7 @@ type lab struct {
 	program   string // tidegate
 	authority *transport.Authority
 	gossipKey string
-	procs     []*process
+	procs     []*child.Process
 	port      int // tried last
 }
 
@@ -99,7 +100,7 @@ func (l *lab) build(ctx context.Context) error {
 // stopAll ends the processes of an experiment.
 func (l *lab) stopAll() {
 	for _, p := range l.procs {
-		p.kill()
+		p.Kill()
 	}
 	l.procs = nil
 }
@@ -132,7 +133,7 @@ func (l *lab) times(full, short int) int {
 
 // upstream is a running service.
 type upstream struct {
-	*process
+	*child.Process
 	slots.Control
 	addr  string
 	slots int
@@ -146,7 +147,7 @@ func (l *lab) startUpstream(ctx context.Context, n int) (*upstream, error) {
 	if len(words) != 2 {
 		return nil, fmt.Errorf("the upstream printed %q", words)
 	}
-	return &upstream{process: p, addr: words[0], Control: slots.Control{Addr: words[1]}, slots: n}, nil
+	return &upstream{Process: p, addr: words[0], Control: slots.Control{Addr: words[1]}, slots: n}, nil
 }
 
 // capacityOf slots, in requests a second.

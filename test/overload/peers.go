@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidegate/tidegate/test/child"
 	"github.com/tidegate/tidegate/test/overload/flood"
 )
 
@@ -140,7 +141,7 @@ func lookPath(name string) (string, error) {
 	return path, nil
 }
 
-func (l *lab) startHTTP3(ctx context.Context, role string, u *upstream) (*process, string, error) {
+func (l *lab) startHTTP3(ctx context.Context, role string, u *upstream) (*child.Process, string, error) {
 	p, words, err := l.startSelf(ctx, role, envCert+"="+l.path("edge.pem"), envKey+"="+l.path("edge.key"),
 		envCA+"="+l.path("ca.pem"), envUpstream+"="+u.addr)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tidegate/tidegate/test/child"
 	"github.com/tidegate/tidegate/test/overload/flood"
 	"github.com/tidegate/tidegate/test/overload/judge"
 )
@@ -37,20 +38,20 @@ func refusals(ctx context.Context, l *lab) ([]judge.Bar, error) {
 	}
 	defer f.Close()
 	servers := []struct {
-		*process
+		*child.Process
 		client flood.Client
-	}{{c.agent.process, c.client}, {bare, f}}
+	}{{c.agent.Process, c.client}, {bare, f}}
 	per := make([][]float64, len(servers))
 	var worst judge.Conditions
 	unsteady := ""
 	for round := range l.times(7, 1) {
 		for i := range servers {
 			s := servers[(i+round)%len(servers)]
-			low, conditions, err := l.cost(ctx, s.process, s.client, 2)
+			low, conditions, err := l.cost(ctx, s.Process, s.client, 2)
 			if err != nil {
 				return nil, err
 			}
-			high, more, err := l.cost(ctx, s.process, s.client, 8)
+			high, more, err := l.cost(ctx, s.Process, s.client, 8)
 			if err != nil {
 				return nil, err
 			}
@@ -68,12 +69,12 @@ func refusals(ctx context.Context, l *lab) ([]judge.Bar, error) {
 	return judged([]judge.Bar{bar}, firstOf(worst.Unfit(), unsteady)), nil
 }
 
-func (l *lab) cost(ctx context.Context, p *process, c flood.Client, times float64) (cost, judge.Conditions, error) {
+func (l *lab) cost(ctx context.Context, p *child.Process, c flood.Client, times float64) (cost, judge.Conditions, error) {
 	warm := l.overloadPlan(times, 1500*time.Millisecond)
 	if _, _, err := l.flood(ctx, warm, c); err != nil {
 		return cost{}, judge.Conditions{}, err
 	}
-	before, err := p.cpu()
+	before, err := p.CPU()
 	if err != nil {
 		return cost{}, judge.Conditions{}, err
 	}
@@ -81,7 +82,7 @@ func (l *lab) cost(ctx context.Context, p *process, c flood.Client, times float6
 	if err != nil {
 		return cost{}, judge.Conditions{}, err
 	}
-	after, err := p.cpu()
+	after, err := p.CPU()
 	used := cost{cpu: after - before}
 	for _, k := range byKind(load, 0) {
 		used.refused += k.refused

@@ -83,8 +83,8 @@ func (l *lab) loseRegion(ctx context.Context, round uint64) (*loss, error) {
 		case <-watching.Done():
 		case <-time.After(time.Until(began.Add(lost))):
 		}
-		_ = agents[lostRegion].cmd.Process.Kill()
-		_ = services[lostRegion].cmd.Process.Kill()
+		_ = agents[lostRegion].Cmd.Process.Kill()
+		_ = services[lostRegion].Cmd.Process.Kill()
 		killed <- time.Since(began)
 	}()
 	load, conditions, err := l.flood(ctx, plan, f)

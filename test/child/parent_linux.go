@@ -1,11 +1,11 @@
-package main
+package child
 
 import (
 	"os/exec"
 	"syscall"
 )
 
-// dieWithParent leaves no server behind when this program is killed.
+// dieWithParent leaves nothing behind when this program is killed.
 func dieWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }
