@@ -79,6 +79,7 @@ type Agent struct {
 	// Used by the refresh loop alone.
 	rtt         steadyRTT
 	firstRegion map[string]string
+	published   time.Time
 
 	// Used by the prober's loop alone.
 	probed  []transport.Endpoint

@@ -11,6 +11,7 @@ import (
 const (
 	refreshEvery     = 250 * time.Millisecond // load goes out and ages are looked at
 	refreshGap       = 10 * time.Millisecond  // changes that come sooner are taken together
+	publishEvery     = 100 * time.Millisecond // at most; gossip sends what is newest every 250 ms
 	tunnelsPerRegion = 3                      // each agent keeps tunnels to that many of another region
 )
 
@@ -58,7 +59,10 @@ func (a *Agent) refresh(now time.Time) {
 	a.instruct(view, len(state.Members))
 	a.abandonLost(before, view)
 	a.mesh.Keep(a.tunnelEndpoints(view))
-	a.publish(view, now)
+	if now.Sub(a.published) >= publishEvery {
+		a.published = now
+		a.publish(view, now)
+	}
 	a.notePlans(view)
 	if before.Policy != view.Policy && view.Policy != nil {
 		a.followServices(view.Policy)

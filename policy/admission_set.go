@@ -3,8 +3,8 @@ package policy
 // Expect tells of traffic that is coming, in place of what was told before. The
 // threshold rises for it at the next tick, and comes down as real requests
 // arrive (spilled ones; local ones beyond what came before it was told), or when
-// they do not within about ten seconds. Rates that are
-// no numbers, negative or infinite count as 0.
+// they do not within about ten seconds. Rates that are no numbers, negative or
+// infinite count as 0.
 func (a *Admission) Expect(x Expectation) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -21,7 +21,11 @@ func (a *Admission) SetHard(n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c := &a.control
-	c.hard = min(max(0, n), a.config.MaxLimit)
+	n = min(max(0, n), a.config.MaxLimit)
+	if n == c.hard {
+		return
+	}
+	c.hard = n
 	c.limiter.most = float64(a.config.MaxLimit)
 	if c.hard > 0 {
 		c.limiter.most = float64(c.hard)
@@ -36,6 +40,9 @@ func (a *Admission) SetHard(n int) {
 func (a *Admission) SetAdaptive(on bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.control.fixed == !on {
+		return
+	}
 	a.control.fixed = !on
 	a.limit.Store(int64(a.control.slots()))
 	a.publish()
