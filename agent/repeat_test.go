@@ -61,11 +61,12 @@ func TestRouteSaysWhetherABrokenConnectionIsTriedAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var seen atomic.Int64
 			var breaks atomic.Bool
-			var together sync.WaitGroup
+			var together atomic.Pointer[sync.WaitGroup]
 			h := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				if seen.Add(1); r.Method == "GET" {
-					together.Done()
-					together.Wait()
+					all := together.Load()
+					all.Done()
+					all.Wait()
 				}
 				if breaks.CompareAndSwap(true, false) {
 					panic(http.ErrAbortHandler)
@@ -73,13 +74,13 @@ func TestRouteSaysWhetherABrokenConnectionIsTriedAgain(t *testing.T) {
 			})
 			m := startMesh(t, dev.Config{Regions: 2, Agents: 1, Policy: []byte(onceOnly)}, h, home)
 			device := deviceAt(t, m, "eu-1")
-			keepConnections(t, device, &together)
 			for _, c := range []struct {
 				method, path string
 				want         int64
 			}{
 				{"PUT", "/never", 1}, {"POST", "/always", 2}, {"PUT", "/by-method", 2}, {"POST", "/by-method", 1},
 			} {
+				keepConnections(t, device, &together)
 				seen.Store(0)
 				breaks.Store(true)
 				resp, _ := device.send(c.method, c.path, []byte("x"))
@@ -93,10 +94,12 @@ func TestRouteSaysWhetherABrokenConnectionIsTriedAgain(t *testing.T) {
 
 // keepConnections leaves some to both instances, whose handlers wait for each
 // other.
-func keepConnections(t *testing.T, device *client, together *sync.WaitGroup) {
+func keepConnections(t *testing.T, device *client, together *atomic.Pointer[sync.WaitGroup]) {
 	t.Helper()
 	const enough = 16
-	together.Add(enough)
+	all := new(sync.WaitGroup)
+	all.Add(enough)
+	together.Store(all)
 	failed := make(chan error, enough)
 	for range enough {
 		req := device.request("GET", "/never", nil)
