@@ -22,7 +22,7 @@ type control struct {
 
 const (
 	lateTick     = 1.5 // windows between ticks: this process stalled, and what it measured is its own
-	starvingFrom = 2   // times as long as others wait at most
+	starvingFrom = 3   // times as long as others wait at most
 
 	mostStalls = 5 // in a row; if every tick is late, that is the machine we have
 )

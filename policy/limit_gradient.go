@@ -15,7 +15,7 @@ const (
 	limitAllowance = 0.2  // times √L: room for a queue in the service, and what makes several agents' limits equal
 	needMost       = 4.0  // times that, for an agent whose critical requests starve beside other agents
 	needRise       = 0.25 // of it a measurement
-	needFall       = 30 * time.Second
+	needFall       = 4 * time.Second
 	limitSmoothing = 0.5  // of the way to its target that the limit goes at a time
 	limitSteepest  = 0.5  // it falls to no less of itself at a time
 	refusedSteep   = 0.9  // the same, when the service refuses
@@ -80,8 +80,11 @@ func (l *limiter) learn(m *measurement) {
 
 // followBaseline lets the baseline follow while the limit is far from binding.
 // Otherwise it only falls: what is faster than the baseline under load would be
-// at least as fast without.
+// at least as fast without. A probe moves it by itself.
 func (l *limiter) followBaseline(m *measurement, taken float64) {
+	if l.probe.busy() {
+		return
+	}
 	calm := taken < calmUpTo && !m.shedding
 	if l.lasting < 1 || (!l.grown && !m.shedding && l.ratio <= startTolerance) {
 		l.base.follow(&m.latency, weightOf(m.elapsed, baselineFall))

@@ -35,16 +35,31 @@ func (l *latencySums) mean() time.Duration {
 // mix, and with it the mean of all. The mean rather than a quantile: by Little's
 // law it alone ties latency to concurrency and throughput whatever the
 // distribution.
-type baselines [int(Critical) + 1]float64
+type baselines [int(Critical) + 1]baseline
+
+type baseline struct {
+	usual   float64
+	answers int64 // that it was learned from, as far as knownFrom
+}
+
+const knownFrom = 100 // answers: the mean of fewer is much by chance
 
 // ratio is how much longer the answers took than the same mix takes without
-// congestion. known is false when no class that answered has a baseline.
+// congestion, judged by classes that are well known if there are any. known is
+// false when no class that answered has a baseline.
 func (b *baselines) ratio(l *latencySums) (ratio float64, known bool) {
+	if ratio, known = b.ratioFrom(l, knownFrom); known {
+		return ratio, known
+	}
+	return b.ratioFrom(l, 1)
+}
+
+func (b *baselines) ratioFrom(l *latencySums, answers int64) (ratio float64, known bool) {
 	var took, usual float64
 	for c := range b {
-		if b[c] > 0 {
+		if b[c].answers >= answers {
 			took += float64(l[c].sum)
-			usual += float64(l[c].count) * b[c]
+			usual += float64(l[c].count) * b[c].usual
 		}
 	}
 	if usual == 0 {
@@ -53,13 +68,16 @@ func (b *baselines) ratio(l *latencySums) (ratio float64, known bool) {
 	return took / usual, true
 }
 
-// adopt gives classes that have none a baseline: what they took, less the
-// congestion that the others show.
+// adopt learns the baselines of classes that are not well known: what they took,
+// less the congestion that the others show.
 func (b *baselines) adopt(l *latencySums, congestion float64) {
 	for c := range b {
-		if b[c] == 0 && l[c].count > 0 {
-			b[c] = max(1, float64(l[c].sum)/float64(l[c].count)/congestion)
+		if b[c].answers >= knownFrom || l[c].count == 0 {
+			continue
 		}
+		before := float64(b[c].answers)
+		b[c].answers += l[c].count
+		b[c].usual = max(1, (before*b[c].usual+float64(l[c].sum)/congestion)/float64(b[c].answers))
 	}
 }
 
@@ -67,17 +85,28 @@ func (b *baselines) adopt(l *latencySums, congestion float64) {
 // they took.
 func (b *baselines) follow(l *latencySums, weight float64) {
 	for c := range b {
-		if b[c] > 0 && l[c].count > 0 {
+		if b[c].usual > 0 && l[c].count > 0 {
 			mean := float64(l[c].sum) / float64(l[c].count)
-			b[c] = max(1, b[c]+weight*(mean-b[c]))
+			b[c].usual = max(1, b[c].usual+weight*(mean-b[c].usual))
 		}
 	}
 }
 
+// correct scales the baselines of classes that answered, and forgets those of
+// others: what is known to be wrong by how much for one is only wrong for another.
+func (b *baselines) correct(l *latencySums, factor float64) {
+	for c := range b {
+		if l[c].count == 0 {
+			b[c] = baseline{}
+		}
+	}
+	b.scale(factor)
+}
+
 func (b *baselines) scale(factor float64) {
 	for c := range b {
-		if b[c] > 0 {
-			b[c] = min(max(1, b[c]*factor), float64(latencyCeiling))
+		if b[c].usual > 0 {
+			b[c].usual = min(max(1, b[c].usual*factor), float64(latencyCeiling))
 		}
 	}
 }
@@ -86,8 +115,8 @@ func (b *baselines) scale(factor float64) {
 func (b *baselines) usual(l *latencySums) float64 {
 	var sum, count float64
 	for c := range b {
-		if b[c] > 0 {
-			sum += float64(l[c].count) * b[c]
+		if b[c].usual > 0 {
+			sum += float64(l[c].count) * b[c].usual
 			count += float64(l[c].count)
 		}
 	}

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -44,5 +45,36 @@ func TestSimSlowFirstRequestsAreNoCongestion(t *testing.T) {
 				t.Errorf("%d of %d refused beside free slots, want %.1f %%", free, arrived, 100*c.share)
 			}
 		})
+	}
+}
+
+// An agent that begins under overload, with a start limit far above what the
+// service holds, meets a queue of its own making before it knows how long an
+// answer takes without one. It has to find out all the same.
+func TestSimAStartUnderOverloadFindsTheLimit(t *testing.T) {
+	for _, slots := range []int{8, 16, 64} {
+		for _, factor := range []float64{1.2, 2, 5} {
+			t.Run(fmt.Sprintf("slots=%d,%gx", slots, factor), func(t *testing.T) {
+				for seed := range uint64(10) {
+					s := newOneService(seed, 1, slots, 10*time.Millisecond)
+					config := policy.DefaultAdmissionConfig()
+					config.StartLimit = 64
+					s.agents[0] = policy.NewAdmission(config, s.start)
+					s.offer(factor)
+					s.run(10 * time.Second)
+					s.slots /= 2
+					s.run(10 * time.Second)
+					s.expectLimit(t, seed, 7*time.Second, 10*time.Second, slots)
+					s.expectLimit(t, seed, 12*time.Second, 20*time.Second, slots/2)
+				}
+			})
+		}
+	}
+}
+
+func (s *oneService) expectLimit(t *testing.T, seed uint64, from, to time.Duration, slots int) {
+	t.Helper()
+	if limit := int(math.Round(s.settled(from, to))); !within20(limit, slots) {
+		t.Errorf("seed %d: limit %d from %v to %v, for %d slots", seed, limit, from, to, slots)
 	}
 }
