@@ -11,8 +11,9 @@ import (
 // baseline is out of date. The exponent of latency over limit is 1 at a service
 // that is full, and 0 at one that is not.
 const (
-	evidenceCut      = 1.5             // the limit was this many times as high
-	evidenceExponent = 0.15            // less is no queue
+	evidenceCut      = 1.5  // the limit was this many times as high
+	evidenceExponent = 0.15 // less is no queue
+	evidenceRise     = 0.1
 	evidenceMemory   = 8 * time.Second // older measurements are of another time
 	evidenceKept     = 48
 	evidenceQuick    = 8               // measurements; a limit that takes longer to be cut by as much may fall for another agent's sake,
@@ -74,11 +75,17 @@ func (e *evidence) refutes(l *limiter, m *measurement, now point) (higher float6
 			cut = evidenceSlowCut
 		}
 		if past.limit >= cut*now.limit {
-			flat := math.Log(past.latency/now.latency) < evidenceExponent*math.Log(past.limit/now.limit)
-			return past.limit, flat
+			return past.limit, isFlat(past, now)
 		}
 	}
 	return 0, false
+}
+
+// isFlat says that latency stayed while the limit was cut. If it rose, something
+// else happened in between, and that may be a loss of capacity.
+func isFlat(past, now point) bool {
+	fell := math.Log(past.latency / now.latency)
+	return fell > -evidenceRise && fell < evidenceExponent*math.Log(past.limit/now.limit)
 }
 
 // grow makes the past older.

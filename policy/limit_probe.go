@@ -84,9 +84,9 @@ func (p *probe) measure(l *limiter, m *measurement) {
 	}
 	found := p.sum / probeMeasures
 	chance := max(probeMoved, 1/math.Sqrt(float64(p.answers.count())))
-	flat := p.congestion * math.Pow(l.limit/p.from, evidenceExponent)
+	flat := isFlat(point{p.from, p.congestion, 0}, point{l.limit, found, 0})
 	moved, alone := 1.0, l.agents <= 1
-	if found < 1-chance || (alone && found > max(flat, 1+chance)) {
+	if found < 1-chance || (alone && flat && found > 1+chance) {
 		moved = found
 		l.base.correct(&p.answers, found)
 	}

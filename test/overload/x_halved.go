@@ -132,7 +132,7 @@ func meanLimit(all []reading, from, to time.Duration) (mean float64, ok bool) {
 func limits(all []reading, from, to time.Duration) (line string) {
 	for at := from; at < to; at += 250 * time.Millisecond {
 		limit, _ := meanLimit(all, at, at+250*time.Millisecond)
-		line += fmt.Sprintf(" %.1f", limit)
+		line += fmt.Sprintf(" %.1f", limit) + baselineAt(all, at)
 	}
 	return line
 }
@@ -144,4 +144,13 @@ func firstError(errs ...error) error {
 		}
 	}
 	return nil
+}
+
+func baselineAt(all []reading, at time.Duration) string {
+	for _, r := range all {
+		if r.at >= at {
+			return fmt.Sprintf("/%.1f/%.1fms", 1000*r.BaselineSeconds, 1000*r.LatencySeconds)
+		}
+	}
+	return ""
 }
