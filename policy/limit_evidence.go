@@ -11,9 +11,9 @@ import (
 // baseline is out of date. The exponent of latency over limit is 1 at a service
 // that is full, and 0 at one that is not.
 const (
-	evidenceCut      = 1.5  // the limit was this many times as high
-	evidenceExponent = 0.15 // less is no queue
-	evidenceRise     = 0.1
+	evidenceCut      = 1.5             // the limit was this many times as high
+	evidenceExponent = 0.15            // less is no queue
+	evidenceRise     = 0.1             // log of how much latency may have risen meanwhile
 	evidenceMemory   = 8 * time.Second // older measurements are of another time
 	evidenceKept     = 48
 	evidenceQuick    = 8               // measurements; a limit that takes longer to be cut by as much may fall for another agent's sake,

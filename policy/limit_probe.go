@@ -84,16 +84,18 @@ func (p *probe) measure(l *limiter, m *measurement) {
 	}
 	found := p.sum / probeMeasures
 	chance := max(probeMoved, 1/math.Sqrt(float64(p.answers.count())))
+	before := (p.sum - l.ratio) / (probeMeasures - 1)
+	rose := max(found/p.congestion, l.ratio/before) > math.Exp(evidenceRise) // something else happened: that was no answer
 	flat := isFlat(point{p.from, p.congestion, 0}, point{l.limit, found, 0})
 	moved, alone := 1.0, l.agents <= 1
-	if found < 1-chance || (alone && flat && found > 1+chance) {
+	if found < 1-chance || (alone && flat && !rose && found > 1+chance) {
 		moved = found
 		l.base.correct(&p.answers, found)
 	}
 	l.evidence.forget()
-	p.proven = p.proven || (moved >= 1 && alone)
+	p.proven = p.proven || (moved == 1 && alone && !rose)
 	p.interval *= 2
-	if moved < 1 {
+	if moved != 1 || rose {
 		p.interval = probeFirst
 	}
 	if alone && found < p.congestion*math.Sqrt(l.limit/p.from) && l.limit >= probeLeast {

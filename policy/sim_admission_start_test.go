@@ -78,3 +78,21 @@ func (s *oneService) expectLimit(t *testing.T, seed uint64, from, to time.Durati
 		t.Errorf("seed %d: limit %d from %v to %v, for %d slots", seed, limit, from, to, slots)
 	}
 }
+
+// Slots that go away at any moment, also while the baseline is questioned, are
+// not taken for a service that became slower.
+func TestSimALossOfCapacityIsNotASlowerService(t *testing.T) {
+	for at := time.Second; at < 5*time.Second; at += 100 * time.Millisecond {
+		s := newOneService(3, 1, 16, 10*time.Millisecond)
+		config := policy.DefaultAdmissionConfig()
+		config.StartLimit = 64
+		s.agents[0] = policy.NewAdmission(config, s.start)
+		s.offer(1.2)
+		s.run(at)
+		s.slots /= 2
+		s.run(10 * time.Second)
+		if limit := int(math.Round(s.settled(at+7*time.Second, at+10*time.Second))); !within20(limit, s.slots) {
+			t.Errorf("halved after %v: limit %d for %d slots", at, limit, s.slots)
+		}
+	}
+}
