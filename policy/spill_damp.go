@@ -54,11 +54,12 @@ func (c *spillService) keepTargets(s *Spill) (sum float64) {
 }
 
 // damp moves the weights towards their targets, once for each new report that
-// concerns them. What cannot serve any more is left at once.
+// concerns them. What cannot serve any more is left at once, and what is found
+// here for the first time is taken at once: nothing was sent away that returns.
 func (c *spillService) damp(s *Spill, now time.Time) {
-	if !c.started {
+	if found := c.loads[0].served && !c.found; found || !c.started {
 		copy(c.weights, c.target)
-		c.started = true
+		c.started, c.found = true, c.found || found
 	}
 	c.leave(s)
 	if c.concerned(s) {

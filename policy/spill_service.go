@@ -10,6 +10,7 @@ type spillService struct {
 	weights []float64   // the own region's shares
 	target  []float64   // what they move to
 	started bool
+	found   bool      // the own region was seen to serve
 	stepped time.Time // when weights last moved to target
 	lean    []float64 // to where the weights last had a way to go
 	caution float64   // how many times older reports are taken to be; see beware
@@ -78,7 +79,7 @@ func (c *spillService) told(s *Spill, n int, differs bool) bool {
 func (c *spillService) update(s *Spill, now time.Time, passed time.Duration) {
 	c.remember(s, now, passed)
 	if c.calm(s) {
-		c.active, c.started = false, true
+		c.active, c.started, c.found = false, true, true
 		clear(c.target)
 		c.target[0] = 1
 		c.publish(s)

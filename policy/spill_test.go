@@ -306,3 +306,24 @@ func TestSharesFreezeWhenTheOwnReportIsTooOld(t *testing.T) {
 		near(t, "spill although the other has no room now", see(full).Weight("b"), 0.2, 1e-6)
 	}
 }
+
+// An agent that hears of other regions' instances before it hears of those
+// beside it has sent nothing away that could return.
+func TestWhatIsFirstFoundHereIsServedHereAtOnce(t *testing.T) {
+	now, s := planTime, NewSpill(SpillConfig{})
+	see := func(ready int) float64 {
+		now = now.Add(100 * time.Millisecond)
+		v := pairView(t, now, 0, 0, Load{Ready: 2})
+		if v.Home["svc"] = (Load{Ready: ready}); ready == 0 {
+			v.Local["svc"] = &Pool{}
+		}
+		s.Update(v, now)
+		return v.Shares["svc"].Weight("a")
+	}
+	near(t, "nothing here yet", see(0), 0, 0)
+	near(t, "found", see(2), 1, 0)
+	near(t, "lost", see(0), 0, 0)
+	if back := see(2); back > 0.5 {
+		t.Errorf("what returns has %v at once, and is to come by a ramp", back)
+	}
+}
