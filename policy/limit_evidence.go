@@ -71,7 +71,7 @@ func (e *evidence) refutes(l *limiter, m *measurement, now point) (higher float6
 	}
 	for i, past := range e.past[:e.kept] {
 		cut := evidenceCut
-		if i >= evidenceQuick && l.agents > 1 {
+		if i >= evidenceQuick && !l.alone() {
 			cut = evidenceSlowCut
 		}
 		if past.limit >= cut*now.limit {

@@ -129,12 +129,15 @@ func (l *limiter) step(m *measurement, taken float64) {
 // of the others that have enough for theirs. An agent that is alone has nobody to
 // take them from.
 func (l *limiter) followNeed(m *measurement) {
-	if m.starving && l.agents > 1 {
+	if m.starving && !l.alone() {
 		l.need = min(l.need+needRise, needMost-1)
 		return
 	}
 	l.need -= l.need * weightOf(m.elapsed, needFall)
 }
+
+// alone says that no other agent shares the service.
+func (l *limiter) alone() bool { return l.agents <= 1 }
 
 func (l *limiter) set(limit float64) { l.limit = min(max(limit, l.least), l.most) }
 

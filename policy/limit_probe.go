@@ -8,18 +8,26 @@ import (
 // probe questions a baseline that was learned while the limit was binding: the
 // service may have been full already, and then the limit would rest too high for
 // ever. So for a moment the limit is lowered. If latency falls below the
-// baseline, that was too high. Once the service was seen with slots to spare, or
-// a few answers said that all is well, there are no more questions.
+// baseline, that was too high; if it does not fall at all and is above the
+// baseline, that was too low. While latency falls as the limit does, the next
+// question is asked from there. Once the service was seen with slots to spare, or
+// an answer said that all is well, there are no more questions; beside other
+// agents, whose requests hide most of what one shows, it takes several.
 type probe struct {
-	proven     bool
-	spare      int           // measurements in a row with slots to spare
-	bound      time.Duration // how long the limit binds, and latency claims congestion
-	interval   time.Duration // until it is questioned
-	from       float64       // the limit to go back to; 0: not probing
-	congestion float64       // the ratio there
-	left       int           // measurements still to come
+	proven   bool
+	spare    int           // measurements in a row with slots to spare
+	bound    time.Duration // how long the limit binds, and latency claims congestion
+	interval time.Duration // until it is questioned
+	question question
+}
+
+// question is one lowering of the limit.
+type question struct {
+	from       float64                // the limit that was lowered; 0: none is asked
+	congestion float64                // the ratio there
+	left       int                    // measurements still to come
+	ratios     [probeMeasures]float64 // the last first
 	answers    latencySums
-	sum        float64 // of the ratios that count
 }
 
 const (
@@ -27,7 +35,7 @@ const (
 	probeShared   = 1.25 // the same beside other agents, whose requests hide what it shows
 	probeLeast    = 3    // of the limit that is lowered: one slot of two is too much to ask
 	probeSettle   = 1    // measurements that still hold what went before
-	probeMeasures = 2
+	probeMeasures = 2    // that count
 	probeFirst    = time.Second
 	probeLast     = 8 * time.Second
 	probeMoved    = 0.03 // of the baseline: it was wrong, ask again soon
@@ -36,12 +44,14 @@ const (
 )
 
 // busy says that the limit is the probe's for now.
-func (p *probe) busy() bool { return p.from > 0 }
+func (p *probe) busy() bool { return p.question.from > 0 }
 
 // step takes in a measurement. holds: the limit is the probe's for now.
 func (p *probe) step(l *limiter, m *measurement, taken float64) (holds bool) {
 	if p.busy() {
-		p.measure(l, m)
+		if p.question.take(l.ratio, m) {
+			p.conclude(l)
+		}
 		return true
 	}
 	p.interval = max(p.interval, probeFirst)
@@ -59,51 +69,78 @@ func (p *probe) step(l *limiter, m *measurement, taken float64) (holds bool) {
 	if p.bound += m.elapsed; p.bound < p.interval {
 		return false
 	}
-	p.dip(l, l.confirmed)
+	p.ask(l, l.confirmed)
 	return true
 }
 
-// dip lowers the limit from one at which latency is congestion times the baseline.
-func (p *probe) dip(l *limiter, congestion float64) {
-	p.from, p.congestion = l.limit, congestion
-	p.left, p.sum, p.answers = probeSettle+probeMeasures, 0, latencySums{}
+// ask lowers the limit from one at which latency is congestion times the baseline.
+func (p *probe) ask(l *limiter, congestion float64) {
+	p.question = question{from: l.limit, congestion: congestion, left: probeSettle + probeMeasures}
 	by := probeDip
-	if l.agents > 1 {
+	if !l.alone() {
 		by = probeShared
 	}
 	l.set(math.Floor(l.limit / by))
 }
 
-func (p *probe) measure(l *limiter, m *measurement) {
-	if p.left--; p.left < probeMeasures {
-		p.sum += l.ratio
-		p.answers.add(&m.latency)
-	}
-	if p.left > 0 {
-		return
-	}
-	found := p.sum / probeMeasures
-	chance := max(probeMoved, 1/math.Sqrt(float64(p.answers.count())))
-	before := (p.sum - l.ratio) / (probeMeasures - 1)
-	rose := max(found/p.congestion, l.ratio/before) > math.Exp(evidenceRise) // something else happened: that was no answer
-	flat := isFlat(point{p.from, p.congestion, 0}, point{l.limit, found, 0})
-	moved, alone := 1.0, l.agents <= 1
-	if found < 1-chance || (alone && flat && !rose && found > 1+chance) {
-		moved = found
-		l.base.correct(&p.answers, found)
+// conclude corrects the baseline by what was found, and asks again from the
+// lower limit or goes back to the higher.
+func (p *probe) conclude(l *limiter) {
+	q := p.question
+	wrong, rose := q.wrong(l), q.rose()
+	if wrong != 1 {
+		l.base.correct(&q.answers, wrong)
 	}
 	l.evidence.forget()
-	p.proven = p.proven || (moved == 1 && alone && !rose)
-	p.interval *= 2
-	if moved != 1 || rose {
+	p.proven = p.proven || (wrong == 1 && !rose && l.alone())
+	switch p.interval *= 2; {
+	case wrong != 1:
 		p.interval = probeFirst
+	case rose:
+		p.interval = min(p.interval, probeLast)
 	}
-	if alone && found < p.congestion*math.Sqrt(l.limit/p.from) && l.limit >= probeLeast {
-		p.dip(l, found/moved)
+	if l.alone() && q.full(l.limit) && l.limit >= probeLeast {
+		p.ask(l, q.found()/wrong)
 		return
 	}
-	l.set(p.from)
-	l.ratio = p.congestion / moved
+	l.set(q.from)
+	l.ratio = q.congestion / wrong
 	l.confirmed = l.ratio
-	p.from, p.bound = 0, 0
+	p.bound, p.question = 0, question{}
+}
+
+// take says that this was the last measurement.
+func (q *question) take(ratio float64, m *measurement) (last bool) {
+	if q.left--; q.left < probeMeasures {
+		q.ratios[q.left] = ratio
+		q.answers.add(&m.latency)
+	}
+	return q.left == 0
+}
+
+// found is the ratio at the lower limit.
+func (q *question) found() float64 { return (q.ratios[0] + q.ratios[1]) / 2 }
+
+// rose says that latency went up although the limit went down. Something else
+// happened, such as a loss of slots, and so there was no answer.
+func (q *question) rose() bool {
+	return max(q.found()/q.congestion, q.ratios[0]/q.ratios[1]) > math.Exp(evidenceRise)
+}
+
+// wrong is by how much the baseline has to be multiplied; 1: it is right, as far
+// as so few answers can tell.
+func (q *question) wrong(l *limiter) float64 {
+	found := q.found()
+	chance := max(probeMoved, 1/math.Sqrt(float64(q.answers.count())))
+	flat := isFlat(point{limit: q.from, latency: q.congestion}, point{limit: l.limit, latency: found})
+	tooLow := found > 1+chance && flat && !q.rose() && l.alone()
+	if found < 1-chance || tooLow {
+		return found
+	}
+	return 1
+}
+
+// full says that latency fell as it does where requests wait for slots.
+func (q *question) full(limit float64) bool {
+	return q.found() < q.congestion*math.Sqrt(limit/q.from)
 }
