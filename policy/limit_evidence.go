@@ -71,7 +71,7 @@ func (e *evidence) refutes(l *limiter, m *measurement, now point) (higher float6
 	}
 	for i, past := range e.past[:e.kept] {
 		cut := evidenceCut
-		if i >= evidenceQuick && !l.alone() {
+		if i >= evidenceQuick {
 			cut = evidenceSlowCut
 		}
 		if past.limit >= cut*now.limit {

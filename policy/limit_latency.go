@@ -92,17 +92,6 @@ func (b *baselines) follow(l *latencySums, weight float64) {
 	}
 }
 
-// correct scales the baselines of classes that answered, and forgets those of
-// others: what is known to be wrong by how much for one is only wrong for another.
-func (b *baselines) correct(l *latencySums, factor float64) {
-	for c := range b {
-		if l[c].count == 0 {
-			b[c] = baseline{}
-		}
-	}
-	b.scale(factor)
-}
-
 func (b *baselines) scale(factor float64) {
 	for c := range b {
 		if b[c].usual > 0 {

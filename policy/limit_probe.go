@@ -27,13 +27,12 @@ type question struct {
 	congestion float64                // the ratio there
 	left       int                    // measurements still to come
 	ratios     [probeMeasures]float64 // the last first
-	answers    latencySums
+	answers    int64
 }
 
 const (
 	probeDip      = 1.5  // times that the limit is lowered
 	probeShared   = 1.25 // the same beside other agents, whose requests hide what it shows
-	probeLeast    = 3    // of the limit that is lowered: one slot of two is too much to ask
 	probeSettle   = 1    // measurements that still hold what went before
 	probeMeasures = 2    // that count
 	probeFirst    = time.Second
@@ -63,7 +62,7 @@ func (p *probe) step(l *limiter, m *measurement, taken float64) (holds bool) {
 		p.bound = 0
 		return false
 	}
-	if l.ratio <= limitTolerance || l.limit < probeLeast {
+	if l.ratio <= limitTolerance || l.limit < probeDip*l.least {
 		return false
 	}
 	if p.bound += m.elapsed; p.bound < p.interval {
@@ -88,9 +87,7 @@ func (p *probe) ask(l *limiter, congestion float64) {
 func (p *probe) conclude(l *limiter) {
 	q := p.question
 	wrong, rose := q.wrong(l), q.rose()
-	if wrong != 1 {
-		l.base.correct(&q.answers, wrong)
-	}
+	l.base.scale(wrong)
 	l.evidence.forget()
 	p.proven = p.proven || (wrong == 1 && !rose && l.alone())
 	switch p.interval *= 2; {
@@ -99,7 +96,7 @@ func (p *probe) conclude(l *limiter) {
 	case rose:
 		p.interval = min(p.interval, probeLast)
 	}
-	if l.alone() && q.full(l.limit) && l.limit >= probeLeast {
+	if l.alone() && q.full(l.limit) && l.limit >= probeDip*l.least {
 		p.ask(l, q.found()/wrong)
 		return
 	}
@@ -113,7 +110,7 @@ func (p *probe) conclude(l *limiter) {
 func (q *question) take(ratio float64, m *measurement) (last bool) {
 	if q.left--; q.left < probeMeasures {
 		q.ratios[q.left] = ratio
-		q.answers.add(&m.latency)
+		q.answers += m.latency.count()
 	}
 	return q.left == 0
 }
@@ -131,7 +128,7 @@ func (q *question) rose() bool {
 // as so few answers can tell.
 func (q *question) wrong(l *limiter) float64 {
 	found := q.found()
-	chance := max(probeMoved, 1/math.Sqrt(float64(q.answers.count())))
+	chance := max(probeMoved, 1/math.Sqrt(float64(q.answers)))
 	flat := isFlat(point{limit: q.from, latency: q.congestion}, point{limit: l.limit, latency: found})
 	tooLow := found > 1+chance && flat && !q.rose() && l.alone()
 	if found < 1-chance || tooLow {

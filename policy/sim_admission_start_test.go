@@ -57,9 +57,7 @@ func TestSimAStartUnderOverloadFindsTheLimit(t *testing.T) {
 			t.Run(fmt.Sprintf("slots=%d,%gx", slots, factor), func(t *testing.T) {
 				for seed := range uint64(10) {
 					s := newOneService(seed, 1, slots, 10*time.Millisecond)
-					config := policy.DefaultAdmissionConfig()
-					config.StartLimit = 64
-					s.agents[0] = policy.NewAdmission(config, s.start)
+					s.beginAt(64)
 					s.offer(factor)
 					s.run(10 * time.Second)
 					s.slots /= 2
@@ -70,6 +68,13 @@ func TestSimAStartUnderOverloadFindsTheLimit(t *testing.T) {
 			})
 		}
 	}
+}
+
+// beginAt replaces the first agent by one that begins with another limit.
+func (s *oneService) beginAt(limit int) {
+	config := policy.DefaultAdmissionConfig()
+	config.StartLimit = limit
+	s.agents[0] = policy.NewAdmission(config, s.start)
 }
 
 func (s *oneService) expectLimit(t *testing.T, seed uint64, from, to time.Duration, slots int) {
@@ -84,15 +89,11 @@ func (s *oneService) expectLimit(t *testing.T, seed uint64, from, to time.Durati
 func TestSimALossOfCapacityIsNotASlowerService(t *testing.T) {
 	for at := time.Second; at < 5*time.Second; at += 100 * time.Millisecond {
 		s := newOneService(3, 1, 16, 10*time.Millisecond)
-		config := policy.DefaultAdmissionConfig()
-		config.StartLimit = 64
-		s.agents[0] = policy.NewAdmission(config, s.start)
+		s.beginAt(64)
 		s.offer(1.2)
 		s.run(at)
 		s.slots /= 2
 		s.run(10 * time.Second)
-		if limit := int(math.Round(s.settled(at+7*time.Second, at+10*time.Second))); !within20(limit, s.slots) {
-			t.Errorf("halved after %v: limit %d for %d slots", at, limit, s.slots)
-		}
+		s.expectLimit(t, 3, at+7*time.Second, at+10*time.Second, s.slots)
 	}
 }

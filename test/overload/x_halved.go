@@ -69,7 +69,7 @@ func halved(ctx context.Context, l *lab) ([]judge.Bar, error) {
 	for i := range rounds {
 		from := settle + time.Duration(2*i+1)*halvedLasts
 		took := within(all, from, from+halvedLasts, float64(after))
-		l.say("halved %d: limit by 250 ms:%s; within 20%% of %d after %s", i+1, limits(all, from-time.Second, from+halvedLasts), after, took)
+		l.say("halved %d: limit/baseline/latency by 250 ms:%s; within 20%% of %d after %s", i+1, limits(all, from-time.Second, from+halvedLasts), after, took)
 		worst = max(worst, took)
 	}
 	l.say("halved: %s", conditions)
@@ -132,9 +132,18 @@ func meanLimit(all []reading, from, to time.Duration) (mean float64, ok bool) {
 func limits(all []reading, from, to time.Duration) (line string) {
 	for at := from; at < to; at += 250 * time.Millisecond {
 		limit, _ := meanLimit(all, at, at+250*time.Millisecond)
-		line += fmt.Sprintf(" %.1f", limit) + baselineAt(all, at)
+		line += fmt.Sprintf(" %.1f%s", limit, latencies(all, at))
 	}
 	return line
+}
+
+func latencies(all []reading, at time.Duration) string {
+	for _, r := range all {
+		if r.at >= at {
+			return fmt.Sprintf("/%.1f/%.1f", 1000*r.BaselineSeconds, 1000*r.LatencySeconds)
+		}
+	}
+	return ""
 }
 
 func firstError(errs ...error) error {
@@ -144,13 +153,4 @@ func firstError(errs ...error) error {
 		}
 	}
 	return nil
-}
-
-func baselineAt(all []reading, at time.Duration) string {
-	for _, r := range all {
-		if r.at >= at {
-			return fmt.Sprintf("/%.1f/%.1fms", 1000*r.BaselineSeconds, 1000*r.LatencySeconds)
-		}
-	}
-	return ""
 }
