@@ -17,7 +17,7 @@ type Quota struct {
 
 const (
 	quotaTenants  = 4096
-	quotaMemory   = 256 // requests of the tenant that its average reaches back
+	quotaMemory   = 128 // requests of the tenant that its average reaches back
 	quotaPatience = 0.9 // of the quota: a tenant below on average may have bursts above
 	averageUnit   = 1 << 12
 	mostAveraged  = 1 << 18 // in flight; so that averages do not overflow
