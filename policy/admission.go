@@ -92,8 +92,9 @@ func (r ShedReason) String() string {
 	return fmt.Sprintf("reason(%d)", uint8(r))
 }
 
-// Admit is the decision on a request. Threshold is the one that was in force
-// with it: what ranks below it is refused. Where a request that was willing to
+// Admit is the decision on a request. Threshold is the one it was judged by,
+// which for one admitted out of the queue is that of when it began to wait: what
+// ranks below it is refused. Where a request that was willing to
 // wait is refused for want of capacity (any reason but ShedDeadline), it admits
 // no lower class.
 type Admit struct {

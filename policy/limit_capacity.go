@@ -24,7 +24,7 @@ func (k *knownCapacity) learn(l *limiter, m *measurement, taken float64) {
 	if k.rate == 0 && full {
 		k.rate = rate
 	}
-	if full || (k.rate > 0 && rate > k.rate) {
+	if wanted := m.shedding || m.refusedMuch(); (full && wanted) || (k.rate > 0 && rate > k.rate) {
 		k.rate = smoothed(k.rate, rate, m.elapsed, capacityMemory)
 		k.usual = l.base.usual(&m.latency)
 	}

@@ -9,22 +9,26 @@ import (
 // slower. Only the first is helped by a lower limit. evidence compares what
 // latency did while the limit was cut: if it did not fall with the limit, the
 // baseline is out of date. The exponent of latency over limit is 1 at a service
-// that is full, and 0 at one that is not.
+// that is full, and 0 at one that is not; it is found by least squares from all
+// measurements of a cut, since each alone is much by chance.
 const (
-	evidenceCut      = 1.5             // the limit was this many times as high
-	evidenceExponent = 0.15            // less is no queue
-	evidenceRise     = 0.1             // log of how much latency may have risen meanwhile
-	evidenceMemory   = 8 * time.Second // older measurements are of another time
+	evidenceCut      = 1.5  // times as high as now the limit was before
+	evidenceExponent = 0.6  // less, by two standard errors, is no queue
+	evidenceShared   = 0.15 // the same beside other agents, whose requests hide most of what one cuts,
+	evidenceDeepCut  = 2.0  // and this the cut, since a limit may also fall for another agent's sake
+	evidenceRose     = -0.5 // an exponent below: latency rose while the limit fell, and something else happened
+	evidencePeak     = 0.85 // of the highest latency: it had come by then
+	evidenceChance   = 0.05 // standard deviation of a measurement at least
+	evidenceLeast    = 3    // measurements before the one that is judged
+	evidenceMemory   = 8 * time.Second
 	evidenceKept     = 48
-	evidenceQuick    = 8               // measurements; a limit that takes longer to be cut by as much may fall for another agent's sake,
-	evidenceSlowCut  = 3.0             // and has to be cut by this
 	evidenceDoubts   = 2               // measurements in a row, for each agent: what one cuts shows only once the others did
 	evidenceAgents   = 8               // more are not waited for
 	evidenceAtLeast  = 3 * time.Second // at the least limit, that nothing can be cut from
 )
 
 type evidence struct {
-	past    [evidenceKept]point
+	past    [evidenceKept]point // the last first
 	kept    int
 	doubts  int           // measurements in a row that refute the baseline
 	atLeast time.Duration // how long at the least limit, and too slow
@@ -69,23 +73,52 @@ func (e *evidence) refutes(l *limiter, m *measurement, now point) (higher float6
 			return l.limit, true
 		}
 	}
-	for i, past := range e.past[:e.kept] {
-		cut := evidenceCut
-		if i >= evidenceQuick {
-			cut = evidenceSlowCut
-		}
-		if past.limit >= cut*now.limit {
-			return past.limit, isFlat(past, now)
-		}
+	cut, most := evidenceCut, evidenceExponent
+	if !l.alone() {
+		cut, most = evidenceDeepCut, evidenceShared
 	}
-	return 0, false
+	past := e.fall(now)
+	if len(past) < evidenceLeast || past[len(past)-1].limit < cut*now.limit {
+		return 0, false
+	}
+	exponent, chance := exponentOf(now, past)
+	return past[len(past)-1].limit, exponent > evidenceRose && exponent+2*chance < most
 }
 
-// isFlat says that latency stayed while the limit was cut. If it rose, something
-// else happened in between, and that may be a loss of capacity.
-func isFlat(past, now point) bool {
-	fell := math.Log(past.latency / now.latency)
-	return fell > -evidenceRise && fell < evidenceExponent*math.Log(past.limit/now.limit)
+// fall returns the points since the limit began to fall and latency no longer
+// rose.
+func (e *evidence) fall(now point) []point {
+	limit, highest, from := now.limit, now.latency, 0
+	for i, p := range e.past[:e.kept] {
+		if p.limit < limit {
+			break
+		}
+		limit, highest = p.limit, max(highest, p.latency)
+		if p.latency > evidencePeak*highest {
+			from = i + 1
+		}
+	}
+	return e.past[:from]
+}
+
+// exponentOf fits latency to a power of the limit, by least squares of their
+// logarithms, and returns the exponent and its standard error.
+func exponentOf(now point, past []point) (exponent, chance float64) {
+	var x, y, xx, xy, yy float64
+	add := func(p point) {
+		limit, latency := math.Log(p.limit), math.Log(p.latency)
+		x, y = x+limit, y+latency
+		xx, xy, yy = xx+limit*limit, xy+limit*latency, yy+latency*latency
+	}
+	add(now)
+	for _, p := range past {
+		add(p)
+	}
+	n := float64(1 + len(past))
+	xx, xy, yy = xx-x*x/n, xy-x*y/n, yy-y*y/n
+	exponent = xy / xx
+	unexplained := (yy - exponent*xy) / (n - 2)
+	return exponent, math.Sqrt(max(unexplained, evidenceChance*evidenceChance) / xx)
 }
 
 // grow makes the past older.

@@ -118,11 +118,27 @@ func (l *limiter) step(m *measurement, taken float64) {
 		l.set(2 * l.limit)
 		return
 	}
-	allowance := limitAllowance * (1 + l.need) * math.Sqrt(l.limit)
-	target := l.limit*max(limitSteepest, limitTolerance/l.confirmed) + allowance
-	if (target > l.limit && binding) || (target < l.limit && taken >= calmUpTo) {
+	if target := l.target(l.confirmed); target < l.limit && taken >= calmUpTo {
 		l.set(l.limit + limitSmoothing*(target-l.limit))
 	}
+	if target := l.target(l.cautious(m)); target > l.limit && binding {
+		l.set(l.limit + limitSmoothing*(target-l.limit))
+	}
+}
+
+// target is where the limit should be if latency is congestion times the baseline.
+func (l *limiter) target(congestion float64) float64 {
+	allowance := limitAllowance * (1 + l.need) * math.Sqrt(l.limit)
+	return l.limit*max(limitSteepest, limitTolerance/congestion) + allowance
+}
+
+// cautious is the congestion to grow by: in a burst that passes, one measurement
+// may show none and the next one does.
+func (l *limiter) cautious(m *measurement) float64 {
+	if m.shedding {
+		return (l.confirmed + l.lasting) / 2
+	}
+	return l.lasting
 }
 
 // followNeed lets an agent whose critical requests starve take slots from those

@@ -39,6 +39,8 @@ const (
 	probeLast     = 8 * time.Second
 	probeMoved    = 0.03 // of the baseline: it was wrong, ask again soon
 	provenUpTo    = 0.75 // of the slots taken on average
+	probeFlat     = 0.15 // exponent of latency over limit: less is no queue
+	probeRise     = 0.1  // log of how much latency may rise by chance
 	provenAfter   = 5    // such measurements in a row; one alone may be of a queue that has just begun to grow
 )
 
@@ -121,7 +123,7 @@ func (q *question) found() float64 { return (q.ratios[0] + q.ratios[1]) / 2 }
 // rose says that latency went up although the limit went down. Something else
 // happened, such as a loss of slots, and so there was no answer.
 func (q *question) rose() bool {
-	return max(q.found()/q.congestion, q.ratios[0]/q.ratios[1]) > math.Exp(evidenceRise)
+	return max(q.found()/q.congestion, q.ratios[0]/q.ratios[1]) > math.Exp(probeRise)
 }
 
 // wrong is by how much the baseline has to be multiplied; 1: it is right, as far
@@ -129,12 +131,17 @@ func (q *question) rose() bool {
 func (q *question) wrong(l *limiter) float64 {
 	found := q.found()
 	chance := max(probeMoved, 1/math.Sqrt(float64(q.answers)))
-	flat := isFlat(point{limit: q.from, latency: q.congestion}, point{limit: l.limit, latency: found})
-	tooLow := found > 1+chance && flat && !q.rose() && l.alone()
+	tooLow := found > 1+chance && q.flat(l.limit) && !q.rose() && l.alone()
 	if found < 1-chance || tooLow {
 		return found
 	}
 	return 1
+}
+
+// flat says that latency stayed though the limit was lowered.
+func (q *question) flat(limit float64) bool {
+	fell := math.Log(q.congestion / q.found())
+	return fell > -probeRise && fell < probeFlat*math.Log(q.from/limit)
 }
 
 // full says that latency fell as it does where requests wait for slots.

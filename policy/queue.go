@@ -14,6 +14,7 @@ type Waiter struct {
 	Decided func(Admit)
 
 	rank    Rank
+	entered Rank // the threshold it was found to reach
 	since   time.Duration
 	until   time.Duration
 	waits   bool // in the queue; guarded by waitQueue.mu
@@ -56,6 +57,7 @@ func (a *Admission) wait(now time.Time, rank Rank, deadline time.Time, w *Waiter
 	var done decided
 	a.queue.mu.Lock()
 	a.dropExpired(at, &done)
+	a.admitWaiting(at, &done)
 	verdict := a.line(at, now, rank, deadline, w, &done)
 	a.admitWaiting(at, &done)
 	a.queue.mu.Unlock()
@@ -65,8 +67,12 @@ func (a *Admission) wait(now time.Time, rank Rank, deadline time.Time, w *Waiter
 
 func (a *Admission) line(at time.Duration, now time.Time, rank Rank, deadline time.Time, w *Waiter, done *decided) Admit {
 	q := &a.queue
+	threshold := Rank(a.threshold.Load())
+	if rank < threshold {
+		return a.refuse(ShedOverload, threshold)
+	}
 	if len(q.waiters) == 0 && a.take() {
-		return Admit{Admitted, ShedNone, Rank(a.threshold.Load())}
+		return Admit{Admitted, ShedNone, threshold}
 	}
 	if len(q.waiters) >= a.queueBound() {
 		lowest := q.waiters[0]
@@ -80,9 +86,9 @@ func (a *Admission) line(at time.Duration, now time.Time, rank Rank, deadline ti
 	if !deadline.IsZero() {
 		left = max(0, deadline.Sub(now))
 	}
-	w.rank, w.since, w.until = rank, at, at+a.patience(rank, left)
+	w.rank, w.entered, w.since, w.until = rank, threshold, at, at+a.patience(rank, left)
 	a.insertWaiter(w)
-	return Admit{Queued, ShedNone, Rank(a.threshold.Load())}
+	return Admit{Queued, ShedNone, threshold}
 }
 
 func (a *Admission) queueBound() int {
@@ -155,17 +161,46 @@ func (a *Admission) serveQueue(now time.Time) {
 	done.tell()
 }
 
+// admitWaiting gives free slots to those who wait. One that ranks below a raised
+// threshold gets none before that comes down.
 func (a *Admission) admitWaiting(at time.Duration, done *decided) {
+	if a.raised.Load() {
+		a.admitFrom(Rank(a.threshold.Load()), at, done)
+		if !a.relieved() {
+			return
+		}
+		a.rule()
+	}
+	a.admitFrom(0, at, done)
+}
+
+// admitFrom gives free slots to those who wait and rank so high or higher. A
+// ruling that changed while they waited does not count: they were let in.
+func (a *Admission) admitFrom(lowest Rank, at time.Duration, done *decided) {
 	q := &a.queue
-	for len(q.waiters) > 0 && a.take() {
+	for q.best() >= int(lowest) && a.take() {
 		best := q.waiters[len(q.waiters)-1]
 		a.removeWaiter(len(q.waiters) - 1)
 		q.longest = max(q.longest, at-best.since)
-		done.add(best, Admit{Admitted, ShedNone, Rank(a.threshold.Load())})
+		done.add(best, Admit{Admitted, ShedNone, best.entered})
 	}
-	if a.raised.Load() && len(q.waiters) <= q.relief && (len(q.waiters) > 0 || a.inFlight.Load() < a.limit.Load()) {
-		a.rule()
+}
+
+// best is the highest rank that waits, -1: nobody does.
+func (q *waitQueue) best() int {
+	if len(q.waiters) == 0 {
+		return -1
 	}
+	return int(q.waiters[len(q.waiters)-1].rank)
+}
+
+// relieved says that a raised threshold is no longer needed: few wait, or a slot
+// is left over by those who rank above it.
+func (a *Admission) relieved() bool {
+	if a.queue.best() >= int(a.threshold.Load()) {
+		return len(a.queue.waiters) <= a.queue.relief
+	}
+	return a.inFlight.Load() < a.limit.Load()
 }
 
 // dropExpired refuses those whose time is over.
