@@ -59,6 +59,7 @@ type Agent struct {
 	resetKey *quic.StatelessResetKey
 	tokenKey *quic.TokenGeneratorKey
 	edgeTLS  atomic.Pointer[config.Identity]
+	rates    policy.Rates
 	denied   denyList
 
 	view      atomic.Pointer[policy.View]

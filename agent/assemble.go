@@ -179,6 +179,7 @@ func (a *Agent) makeEdge() (err error) {
 		ClientCAs:         func() *x509.CertPool { return a.edgeTLS.Load().Pool },
 		ClientAuth:        clientAuth[a.cfg.TLS.Edge.ClientAuth],
 		TrustDomain:       a.self.TrustDomain,
+		Revoked:           a.revoked,
 		Handler:           http.HandlerFunc(a.serveEdge),
 		StatelessResetKey: a.resetKey,
 		TokenGeneratorKey: a.tokenKey,

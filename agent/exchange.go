@@ -73,7 +73,7 @@ func (x *exchange) run() {
 		x.refuse(http.StatusServiceUnavailable, reasonNoPolicy, "this agent has no policy yet")
 		return
 	}
-	if !x.readPayload() {
+	if !x.mayEnter() || !x.readPayload() {
 		return
 	}
 	x.decision = x.decide()
@@ -84,6 +84,8 @@ func (x *exchange) run() {
 	switch {
 	case route == nil:
 		x.refuse(http.StatusNotFound, reasonNoRoute, "no route matches "+x.message.Method+" "+x.message.Path)
+	case !x.mayUse(route):
+		x.refuse(http.StatusUnauthorized, reasonUnknown, "this route is for devices that show who they are")
 	case route.Respond != nil:
 		x.respond(route.Respond)
 	default:

@@ -38,10 +38,18 @@ func (a *Agent) explainDecision(ans *admin.ExplainAnswer, v *policy.View, m *pol
 	if limit := v.Policy.PayloadLimit(m); len(m.Payload) > limit {
 		m.Payload = nil
 	}
+	if m.Device.ID != "" && !v.Policy.Access(m, trace).Allowed {
+		ans.Status, ans.Verdict = http.StatusForbidden, "refused: the policy does not allow this device "+m.Method+" "+m.Path
+		return
+	}
 	d := decideLike(v.Policy, m, trace)
 	switch {
 	case d.Route == nil:
 		ans.Status, ans.Verdict = http.StatusNotFound, "refused: no route matches"
+		return
+	case m.Device.ID == "" && !strings.HasSuffix(m.Host, meshSuffix) && !v.Policy.AllowsUnknown(d.Route):
+		ans.Route, ans.Status = d.Route.Name, http.StatusUnauthorized
+		ans.Verdict = fmt.Sprintf("refused: route %s is for devices that show who they are", d.Route.Name)
 		return
 	case d.Route.Respond != nil:
 		ans.Route, ans.Class, ans.Status = d.Route.Name, d.Route.Class.String(), d.Route.Respond.Status

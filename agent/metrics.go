@@ -19,6 +19,7 @@ type metrics struct {
 	retries  *prometheus.CounterVec
 	served   *prometheus.CounterVec
 	failed   prometheus.Counter
+	audited  *prometheus.CounterVec
 	policies *prometheus.CounterVec
 	policyOK prometheus.Gauge
 	views    prometheus.Counter
@@ -67,6 +68,8 @@ func newMetrics(reg prometheus.Registerer, active *atomic.Int64) *metrics {
 		failed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tidegate_conditions_failed_total",
 			Help: "Conditions of routes that could not be evaluated and so did not match; explain tells why."}),
+		audited: counters("tidegate_access_audited_total",
+			"Messages let in although no access block allows them, by the block that only audits their device.", "access"),
 		policies: counters("tidegate_policy_loads_total", "Policy loads by result.", "result"),
 		policyOK: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tidegate_policy_current", Help: "1 when the newest policy offered is the one in force, 0 when it was refused."}),
@@ -80,7 +83,7 @@ func newMetrics(reg prometheus.Registerer, active *atomic.Int64) *metrics {
 		timeouts: counters("tidegate_device_timeouts_bad_total",
 			"Request-Timeout headers of devices that were past (refused), invalid (ignored) or absurd (bounded).", "fault"),
 	}
-	reg.MustRegister(m.requests, m.latency, m.retries, m.served, m.failed, m.policies, m.policyOK, m.views, m.plans, m.shed, m.timeouts)
+	reg.MustRegister(m.requests, m.latency, m.retries, m.served, m.failed, m.audited, m.policies, m.policyOK, m.views, m.plans, m.shed, m.timeouts)
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "tidegate_requests_in_flight", Help: "Messages being handled now, from devices, local services and the mesh.",
 	}, func() float64 { return float64(active.Load()) }))

@@ -24,6 +24,9 @@ type problem struct {
 // what is shed are policy.ShedReason's.
 const (
 	reasonNoRoute    = "no-route"
+	reasonAccess     = "access-denied"
+	reasonUnknown    = "unknown-device"
+	reasonRate       = "rate-limited"
 	reasonNoRegion   = "no-region"
 	reasonNoInstance = "no-instance"
 	reasonTimeout    = "timeout"

@@ -66,6 +66,7 @@ func (a *Agent) refresh(now time.Time) {
 	a.notePlans(view)
 	if before.Policy != view.Policy && view.Policy != nil {
 		a.followServices(view.Policy)
+		a.edge.Expel()
 	}
 }
 

@@ -98,6 +98,10 @@ func (b *block) text(key string) string {
 }
 
 func (b *block) stringOf(key string, expr hcl.Expression) (string, bool) {
+	if len(expr.Variables()) > 0 {
+		b.found.add(expr.Range(), "only the path of an allow block may name the device", "%s: a reference", key)
+		return "", false
+	}
 	v, diags := expr.Value(nil)
 	if diags.HasErrors() {
 		b.found.addHCL(diags, "")

@@ -41,8 +41,8 @@ func sourceName(json bool) string {
 }
 
 // FuzzParse holds that no source makes Parse panic, that an error is of its
-// kind and has a place, and that what is accepted decides without panic, the
-// same way a second time.
+// kind and has a place, and that what is accepted decides, on access too,
+// without panic, the same way a second time.
 func FuzzParse(f *testing.F) {
 	addSources(f)
 	f.Fuzz(func(t *testing.T, src []byte, json bool) {
@@ -58,6 +58,10 @@ func FuzzParse(f *testing.F) {
 			m := &policy.Message{Method: "POST", Host: strings.ReplaceAll(r.Match.Host, "*", "x"), Path: "/a/b"}
 			a, b := p.Decide(m, 1, nil), p.Decide(m, 1, &policy.Trace{})
 			same(t, "decision", a, b)
+		}
+		for _, path := range []string{"/", "/a/b", "/v1/devices/x-meter-1/y", "*"} {
+			m := &policy.Message{Method: "POST", Path: path, Device: device("meter-1", "tenant=acme", "site=x", "fw=3")}
+			same(t, "access", p.Access(m, nil), p.Access(m, &policy.Trace{}))
 		}
 	})
 }

@@ -83,9 +83,30 @@ route "unsafe" {
 }
 
 route "other" {
+  anonymous = true
   forward {
     service = "local"
   }
+}
+
+access "meters" {
+  devices    = ["meter-*"]
+  properties = { tenant = "acme", site = "*" }
+  when       = "device.fw >= '2'"
+  audit      = true
+  allow {
+    methods = ["POST"]
+    path    = "/v1/devices/x-${device.id}/{rest...}"
+  }
+  limit {
+    by    = "tenant"
+    rate  = "10/s"
+    burst = 50
+  }
+}
+
+deny {
+  devices = ["meter-13", "stolen-*"]
 }
 
 route "health" {

@@ -42,7 +42,7 @@ func (s *search) holds(r *Route) bool {
 }
 
 func (s *search) evaluate(r *Route) bool {
-	ok, err := r.when.holds(s.m, r, &s.payload)
+	ok, err := r.when.holds(s.m, r.pattern, &s.payload)
 	if err != nil {
 		s.failed++
 	}

@@ -6,6 +6,15 @@ type Device struct {
 	Properties map[string]string // tenant, type and the like
 }
 
+// property returns the device's id for "id", else a property, "" where it has
+// none.
+func (d *Device) property(name string) string {
+	if name == "id" {
+		return d.ID
+	}
+	return d.Properties[name]
+}
+
 // Message is what routes look at: one request, or one publication, of a device
 // or of a local service.
 type Message struct {

@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-var fileShape = blockShape{blocks: map[string][]string{"service": {"name"}, "route": {"name"}}}
+var fileShape = blockShape{blocks: map[string][]string{"service": {"name"}, "route": {"name"}, "access": {"name"}, "deny": nil}}
 
 // Parse compiles a policy from one or several files that are read as one; their
 // order breaks ties between equally specific routes. On error it returns
@@ -60,18 +60,21 @@ func versionOf(files []File) string {
 
 // compile fills the policy: services first, because routes refer to them.
 func compile(p *Policy, found *findings) {
-	services, routes := readFiles(found)
+	top := readFiles(found)
 	if found.count > 0 {
 		return
 	}
-	for _, b := range services {
+	for _, b := range top["service"] {
 		compileService(p.services, b, found)
 	}
+	routes := top["route"]
 	if len(routes) > MaxRoutes {
 		found.add(routes[MaxRoutes].DefRange, "", "more than %d routes", MaxRoutes)
 		return
 	}
-	c := &routeCompiler{services: p.services, found: found, places: map[string]hcl.Range{}}
+	when := &conditions{found: found}
+	(&accessCompiler{conditions: when, policy: p, places: map[string]hcl.Range{}}).compileAll(top["access"], top["deny"])
+	c := &routeCompiler{conditions: when, services: p.services, places: map[string]hcl.Range{}}
 	for i, b := range routes {
 		if r := c.compile(b); r != nil {
 			r.sourceOrder = i
@@ -83,7 +86,9 @@ func compile(p *Policy, found *findings) {
 	p.index = buildIndex(p.routes)
 }
 
-func readFiles(found *findings) (services, routes hcl.Blocks) {
+// readFiles returns the blocks of all files by type.
+func readFiles(found *findings) map[string]hcl.Blocks {
+	all := map[string]hcl.Blocks{}
 	names := map[string]bool{}
 	for _, f := range found.files {
 		if names[f.Name] {
@@ -96,10 +101,11 @@ func readFiles(found *findings) (services, routes hcl.Blocks) {
 			continue
 		}
 		top := openBlock(body, hcl.Range{Filename: f.Name}, fileShape, found)
-		services = append(services, blocksOf(top, "service")...)
-		routes = append(routes, blocksOf(top, "route")...)
+		for _, b := range top.blocks {
+			all[b.Type] = append(all[b.Type], b)
+		}
 	}
-	return services, routes
+	return all
 }
 
 func blocksOf(b *block, name string) hcl.Blocks {

@@ -18,6 +18,10 @@ type Policy struct {
 	services map[string]*Service
 	routes   []*Route // in the order they are considered
 	index    routeIndex
+
+	access     []*Access // in the order written
+	denied     map[string]bool
+	deniedLike []string // with a "*"
 }
 
 // Version names the content: the first 12 hex digits of the SHA-256 of the

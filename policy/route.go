@@ -14,9 +14,12 @@ type Route struct {
 	Regions []string // allowed regions, in no order; empty: what the service's Failover says
 	Forward []Forward
 	Sticky  bool // split by hash of the device's id instead of at random
-	Retry   Retry
-	Respond *Respond
-	Match   Match
+	// Anonymous lets clients in whose device is not known, where the policy has
+	// access blocks.
+	Anonymous bool
+	Retry     Retry
+	Respond   *Respond
+	Match     Match
 	// Place is where the route stands in its file, as "file:line".
 	Place string
 

@@ -11,7 +11,7 @@ import (
 
 var (
 	routeShape = blockShape{
-		keys: []string{"class", "timeout", "regions", "sticky"},
+		keys: []string{"class", "timeout", "regions", "sticky", "anonymous"},
 		blocks: map[string][]string{
 			"match": nil, "forward": nil, "rewrite": nil, "retry": nil, "respond": nil,
 		},
@@ -23,10 +23,15 @@ var (
 
 // routeCompiler turns route blocks into routes; what is wrong goes to found.
 type routeCompiler struct {
+	*conditions
 	services map[string]*Service
-	found    *findings
 	places   map[string]hcl.Range // of routes, by name
-	env      *cel.Env             // made for the first when
+}
+
+// conditions compiles the `when` of blocks.
+type conditions struct {
+	found *findings
+	env   *cel.Env // made for the first
 }
 
 // compile returns nil where the block is too wrong to go on with.
@@ -43,6 +48,7 @@ func (c *routeCompiler) compile(hb *hcl.Block) *Route {
 	before := c.found.count
 	b := openBlock(hb.Body, hb.DefRange, routeShape, c.found)
 	r := &Route{Name: name, Place: placeOf(hb.DefRange), Class: compileClass(b), Regions: regionNames(b, "regions")}
+	r.Anonymous, _ = b.flag("anonymous")
 	c.compileMatch(r, b)
 	c.compileAction(r, b)
 	if c.found.count > before {
@@ -88,8 +94,11 @@ func (c *routeCompiler) compileMatch(r *Route, outer *block) {
 	}
 	r.pattern = pattern
 	r.Match.PayloadLimit = b.size("payload_limit", MaxPayloadLimit)
-	r.Match.When = b.text("when")
-	c.compileWhen(r, b)
+	if r.Match.When = b.text("when"); r.Match.When != "" {
+		r.when = c.compileWhen(b, r.pattern, r.Match.PayloadLimit)
+	} else if b.has("payload_limit") && !b.has("when") {
+		b.fail("payload_limit", "remove it, or add a when that looks at payload", "has no effect without a when")
+	}
 }
 
 func compileMethods(b *block) []string {
@@ -127,26 +136,22 @@ func compileHeaderMatches(b *block) []HeaderMatch {
 	return matches
 }
 
-func (c *routeCompiler) compileWhen(r *Route, b *block) {
-	if r.Match.When == "" {
-		if b.has("payload_limit") && !b.has("when") {
-			b.fail("payload_limit", "remove it, or add a when that looks at payload", "has no effect without a when")
-		}
-		return
-	}
+// compileWhen returns nil where the expression has faults. payload is how many
+// bytes of the body it may read, 0 where it may not.
+func (c *conditions) compileWhen(b *block, pattern pathPattern, payload int) *condition {
 	if c.env == nil {
 		env, err := newConditionEnv()
 		if err != nil {
 			b.fail("when", "", "CEL cannot be set up: %v", err)
-			return
+			return nil
 		}
 		c.env = env
 	}
-	when, problems := compileCondition(c.env, r.Match.When, r.pattern, b.has("payload_limit"), r.Match.PayloadLimit)
+	when, problems := compileCondition(c.env, b.text("when"), pattern, b.has("payload_limit"), payload)
 	for _, p := range problems {
 		c.found.add(conditionPlace(b, p), p.fix, "when: %s", p.problem)
 	}
-	r.when = when
+	return when
 }
 
 // conditionPlace turns a place in an expression into one in the file: exact for

@@ -36,10 +36,7 @@ type QuotaRule struct {
 // Tenant names whose quota a message of d counts against. Devices without the
 // property share one, as do local services.
 func (q QuotaRule) Tenant(d *Device) string {
-	if q.By == "id" {
-		return d.ID
-	}
-	return d.Properties[q.By]
+	return d.property(q.By)
 }
 
 // Subset is the part of a service whose instances carry every one of Tags and

@@ -97,19 +97,25 @@ func compileLimit(b *block) (inFlight int, fixed bool) {
 var propertyPattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
 func compileQuota(b *block) QuotaRule {
-	q := QuotaRule{By: b.text("by")}
-	switch {
-	case !b.has("by"):
-		b.fail("by", `name a property of devices, such as by = "tenant"`, "missing")
-	case q.By != "" && !propertyPattern.MatchString(q.By):
-		b.fail("by", `use lower-case letters, digits and '_', a letter first, such as "tenant"`, "bad name of a property: %q", q.By)
-	}
+	q := QuotaRule{By: compileProperty(b, "by")}
 	if b.has("share") {
 		q.Share = compileShare(b)
 	} else {
 		b.fail("share", `write share = "50%"`, "missing")
 	}
 	return q
+}
+
+// compileProperty reads the name of a property of devices, which must be there.
+func compileProperty(b *block, key string) string {
+	name := b.text(key)
+	switch {
+	case !b.has(key):
+		b.fail(key, `name a property of devices, such as by = "tenant"`, "missing")
+	case name != "" && !propertyPattern.MatchString(name):
+		b.fail(key, `use lower-case letters, digits and '_', a letter first, such as "tenant"`, "bad name of a property: %q", name)
+	}
+	return name
 }
 
 func compileShare(b *block) float64 {

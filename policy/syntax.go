@@ -104,13 +104,18 @@ func checkNesting(tokens hclsyntax.Tokens, found *findings) {
 	}
 }
 
-// checkLiteral refuses everything but plain values: a policy has no variables
-// or functions, so an expression could only hide a mistake (CEL without quotes)
-// or an expensive loop.
+// checkLiteral refuses everything but plain values and ${device.NAME}: a policy
+// has no other variables, and no functions, so an expression could only hide a
+// mistake (CEL without quotes) or an expensive loop.
 func checkLiteral(tokens hclsyntax.Tokens, found *findings) {
 	previous := hclsyntax.TokenEOF
 	lastLine := 0
-	for _, t := range tokens {
+	for i := 0; i < len(tokens); i++ {
+		if isDeviceReference(tokens[i:]) {
+			i += deviceReferenceTokens - 1
+			continue
+		}
+		t := tokens[i]
 		problem := notLiteral(t, previous)
 		if problem != "" && t.Range.Start.Line != lastLine {
 			found.add(t.Range, "write plain values; put CEL conditions in quotes: when = \"...\"", "%s", problem)
@@ -120,6 +125,16 @@ func checkLiteral(tokens hclsyntax.Tokens, found *findings) {
 			previous = t.Type
 		}
 	}
+}
+
+const deviceReferenceTokens = 5
+
+func isDeviceReference(t hclsyntax.Tokens) bool {
+	return len(t) >= deviceReferenceTokens &&
+		t[0].Type == hclsyntax.TokenTemplateInterp && string(t[0].Bytes) == "${" &&
+		t[1].Type == hclsyntax.TokenIdent && string(t[1].Bytes) == "device" &&
+		t[2].Type == hclsyntax.TokenDot && t[3].Type == hclsyntax.TokenIdent &&
+		t[4].Type == hclsyntax.TokenTemplateSeqEnd && string(t[4].Bytes) == "}"
 }
 
 func notLiteral(t hclsyntax.Token, previous hclsyntax.TokenType) string {

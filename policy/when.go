@@ -123,7 +123,7 @@ func (c *nameCheck) visit(e celast.Expr) {
 	case celast.IdentKind:
 		if e.AsIdent() == "payload" && !c.payload && !c.reported {
 			c.reported = true
-			c.fail(e, `add payload_limit = "16KiB" to the match block`, "payload is used without payload_limit")
+			c.fail(e, `the match block of a route has it, with payload_limit = "16KiB"`, "payload is used without payload_limit")
 		}
 	case celast.SelectKind:
 		c.key(e, e.AsSelect().Operand(), e.AsSelect().FieldName())
@@ -210,8 +210,8 @@ func decodePayload(body []byte) (any, error) {
 }
 
 // holds evaluates the condition. An error means that it does not hold.
-func (c *condition) holds(m *Message, r *Route, cache *payloadCache) (bool, error) {
-	vars := &conditionVars{m: *m, pattern: r.pattern}
+func (c *condition) holds(m *Message, pattern pathPattern, cache *payloadCache) (bool, error) {
+	vars := &conditionVars{m: *m, pattern: pattern}
 	if c.payload > 0 {
 		value, err := cache.get(m.Payload, c.payload)
 		if err != nil {

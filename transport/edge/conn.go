@@ -2,6 +2,8 @@ package edge
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +18,7 @@ import (
 type connection struct {
 	proto   string
 	leave   func() // gives its place in the gate back
+	cut     func() // ends it at once
 	device  atomic.Pointer[policy.Device]
 	shown   atomic.Bool // some request of it named its device
 	settled sync.Once   // the handshake was counted
@@ -74,12 +77,14 @@ func (s *Server) untrack(c *connection) {
 	delete(s.connections, c)
 }
 
-func (s *Server) tracked() []*connection {
+// open returns the connections there are.
+func (s *Server) open() []*connection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]*connection, 0, len(s.connections))
-	for c := range s.connections {
-		list = append(list, c)
-	}
-	return list
+	return slices.Collect(maps.Keys(s.connections))
+}
+
+// tracked returns those of HTTP/3, which net/http does not look after.
+func (s *Server) tracked() []*connection {
+	return slices.DeleteFunc(s.open(), func(c *connection) bool { return c.proto != protoQUIC })
 }

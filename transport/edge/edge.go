@@ -69,8 +69,14 @@ type Config struct {
 	// gone. Nil: by certificate alone, and without one the device is unknown.
 	// Called concurrently.
 	Identify func(tls.ConnectionState, *http.Request) (policy.Device, error)
-	Handler  http.Handler
-	Limits   Limits
+	// Revoked says that nothing is accepted from a device any more: neither
+	// connections by its certificate, resumed ones included, nor requests. It is
+	// asked for every handshake and for the first request of a connection; what
+	// is open when the answer changes is for Expel. Nil: no device. Called
+	// concurrently.
+	Revoked func(policy.Device) bool
+	Handler http.Handler
+	Limits  Limits
 
 	// StatelessResetKey is the agent's own, persisted and never shared; see
 	// transport.LoadOrCreateResetKey. Nil: none are sent.

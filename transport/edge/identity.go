@@ -45,8 +45,15 @@ func (s *Server) identifyAnew(c *connection, r *http.Request) (*http.Request, er
 		return r, nil
 	}
 	c.shown.Store(true)
-	if len(r.TLS.PeerCertificates) > 0 {
-		c.device.Store(&device)
+	certified := len(r.TLS.PeerCertificates) > 0
+	if certified {
+		c.device.Store(&device) // before the check: Expel must not miss it
+	}
+	if err := s.checkRevoked(device); err != nil {
+		c.device.Store(nil)
+		return nil, err
+	}
+	if certified {
 		return r, nil
 	}
 	return r.WithContext(context.WithValue(r.Context(), deviceKey{}, device)), nil

@@ -21,6 +21,7 @@ const (
 	reasonHeaderFields  reason = "header_fields"
 	reasonIdentity      reason = "identity"
 	reasonStalled       reason = "stalled"
+	reasonRevoked       reason = "revoked"
 )
 
 const (
@@ -72,7 +73,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 func (m *metrics) declare() {
 	for _, r := range []reason{
 		reasonDraining, reasonAgentFull, reasonSourceFull, reasonHandshakeRate, reasonQuiet, reasonHeader, reasonPath, reasonHost,
-		reasonMethod, reasonUpgrade, reasonHeaderFields, reasonIdentity, reasonStalled,
+		reasonMethod, reasonUpgrade, reasonHeaderFields, reasonIdentity, reasonStalled, reasonRevoked,
 	} {
 		m.refused.WithLabelValues(string(r))
 	}

@@ -60,10 +60,20 @@ func (a *tcpAcceptor) Accept() (net.Conn, error) {
 		}
 		leave, err := a.s.gate.enter(conn.RemoteAddr(), protoTCP)
 		if err == nil {
-			return &tcpConn{Conn: conn, known: &connection{proto: protoTCP, leave: leave}, idle: a.s.cfg.Limits.BodyIdle, epoch: a.s.epoch}, nil
+			return a.known(conn, leave), nil
 		}
 		reset(conn)
 	}
+}
+
+func (a *tcpAcceptor) known(conn net.Conn, leave func()) *tcpConn {
+	c := &connection{proto: protoTCP, cut: func() { reset(conn) }}
+	c.leave = func() {
+		leave()
+		a.s.untrack(c)
+	}
+	a.s.track(c)
+	return &tcpConn{Conn: conn, known: c, idle: a.s.cfg.Limits.BodyIdle, epoch: a.s.epoch}
 }
 
 // reset closes without the lingering state that a flood would pile up.

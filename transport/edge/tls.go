@@ -85,6 +85,9 @@ func (s *Server) verifyConnection(cs tls.ConnectionState) error {
 		}
 		return nil
 	}
-	_, err := transport.VerifyDevice(cs, s.authorities(), s.cfg.TrustDomain)
-	return err
+	device, err := transport.VerifyDevice(cs, s.authorities(), s.cfg.TrustDomain)
+	if err != nil {
+		return err
+	}
+	return s.checkRevoked(device)
 }

@@ -1,0 +1,9 @@
+access "a" {
+  devices = []
+  allow {}
+}
+access "b" {
+  devices = ["a b"]
+  allow {}
+}
+deny {}

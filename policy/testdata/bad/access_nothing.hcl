@@ -1,0 +1,3 @@
+access "meters" {
+  devices = ["meter-*"]
+}

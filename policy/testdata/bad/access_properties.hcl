@@ -1,0 +1,4 @@
+access "a" {
+  properties = { Tenant = "x", type = "" }
+  allow {}
+}

@@ -1,0 +1,6 @@
+access "a" {
+  allow {}
+}
+access "a" {
+  allow {}
+}

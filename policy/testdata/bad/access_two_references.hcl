@@ -1,0 +1,3 @@
+access "a" {
+  allow { path = "/v1/${device.tenant}-${device.id}/x" }
+}

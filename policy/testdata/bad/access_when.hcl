@@ -1,0 +1,8 @@
+access "a" {
+  when = "payload.x == 1"
+  allow {}
+}
+access "b" {
+  when = "captures.x == '1'"
+  allow {}
+}
