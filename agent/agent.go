@@ -22,6 +22,7 @@ import (
 	"github.com/tidegate/tidegate/policy"
 	"github.com/tidegate/tidegate/transport"
 	"github.com/tidegate/tidegate/transport/edge"
+	"github.com/tidegate/tidegate/transport/token"
 )
 
 // Options are what an agent takes beside its configuration.
@@ -60,6 +61,8 @@ type Agent struct {
 	tokenKey *quic.TokenGeneratorKey
 	edgeTLS  atomic.Pointer[config.Identity]
 	rates    policy.Rates
+	tokens   *token.Verifier // nil: devices show none
+	jwks     *token.Keys     // of tokens
 	denied   denyList
 
 	view      atomic.Pointer[policy.View]
@@ -150,6 +153,9 @@ func (a *Agent) Start(ctx context.Context) error {
 		}
 	})
 	a.spawn(func() { a.register(ctx) })
+	if a.jwks != nil {
+		a.spawn(func() { a.jwks.Run(ctx) })
+	}
 	for _, s := range a.local {
 		a.spawn(s.serve)
 	}

@@ -79,6 +79,9 @@ func (a *Agent) assemble(ctx context.Context) error {
 	if err := a.makeMesh(meshID); err != nil {
 		return err
 	}
+	if err := a.makeTokens(); err != nil {
+		return err
+	}
 	if err := a.makeEdge(); err != nil {
 		return err
 	}
@@ -179,6 +182,7 @@ func (a *Agent) makeEdge() (err error) {
 		ClientCAs:         func() *x509.CertPool { return a.edgeTLS.Load().Pool },
 		ClientAuth:        clientAuth[a.cfg.TLS.Edge.ClientAuth],
 		TrustDomain:       a.self.TrustDomain,
+		Identify:          a.identifier(),
 		Revoked:           a.revoked,
 		Handler:           http.HandlerFunc(a.serveEdge),
 		StatelessResetKey: a.resetKey,

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -186,4 +187,32 @@ func TestSimSpillDoesNotSwingWhenTheShedComeAgain(t *testing.T) {
 	if swing := 100 * math.Sqrt(squares/n-sum*sum/n/n); swing > 3 {
 		t.Errorf("the share swings by %.2f points", swing)
 	}
+}
+
+// While a region was evacuated its demand swung between the others, as the noise
+// of arrivals has it. That is no reason to be slow when it is released.
+func TestSimSpillReturnsByTheRampHoweverItSwungMeanwhile(t *testing.T) {
+	s := newSimSpill(t, 17, simOne, 2, region("a", "g", 0, 200, 100), region("b", "g", 5, 200, 100), region("c", "g", 20, 200, 100))
+	noise := rand.New(rand.NewPCG(17, 17))
+	second := func() {
+		for range 4 {
+			for _, r := range s.regions {
+				r.demand = 100 * (0.85 + 0.3*noise.Float64())
+			}
+			s.run(250 * time.Millisecond)
+		}
+	}
+	for range 20 {
+		second()
+	}
+	s.overrides = map[string]Override{"a": {Region: "a", Kind: Evacuate}}
+	for range 15 {
+		second()
+	}
+	near(t, "evacuated", s.share("a", "a"), 0, 0)
+	s.overrides = nil
+	for range 33 {
+		second()
+	}
+	near(t, "released, after the ramp", s.share("a", "a"), 1, 0.05)
 }

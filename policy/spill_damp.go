@@ -6,10 +6,11 @@ import (
 )
 
 const (
-	settled     = 1e-4 // a share this near to its target is there
-	reversal    = 0.01 // a target on the other side of a share than before, by so much, is one
-	maxCaution  = 32
-	cautionFade = 2 * time.Minute
+	settled    = 1e-4 // a share this near to its target is there
+	maxCaution = 32
+
+	leastReversal = 0.01 // of the demand
+	cautionFade   = 2 * time.Minute
 )
 
 // aim makes the own region's targets out of the flow.
@@ -125,7 +126,7 @@ func (c *spillService) beware(now time.Time) {
 	}
 	fade := math.Exp(-float64(now.Sub(c.stepped)) / float64(cautionFade))
 	c.caution = 1 + (max(1, c.caution)-1)*fade
-	if far < reversal {
+	if far < c.reversal() {
 		return
 	}
 	if turn < 0 {
@@ -134,6 +135,13 @@ func (c *spillService) beware(now time.Time) {
 	for n := range c.lean {
 		c.lean[n] = c.target[n] - c.weights[n]
 	}
+}
+
+// reversal is how far a target has to be to count as one that turned: two
+// standard deviations of what independent arrivals differ by from one second to
+// the next.
+func (c *spillService) reversal() float64 {
+	return max(leastReversal, 2/math.Sqrt(c.loads[0].demand))
 }
 
 // gain is how far the weights go towards their targets: γ = d^d/(d+1)^(d+1) for

@@ -52,6 +52,18 @@ func VerifyDevice(cs tls.ConnectionState, cas *x509.CertPool, trustDomain string
 	return policy.Device{ID: id, Properties: properties}, nil
 }
 
+// NewDevice returns a device as VerifyDevice does, known by something else than a
+// certificate. Errors are of kind ErrIdentity.
+func NewDevice(id string, properties map[string]string) (policy.Device, error) {
+	if !validDeviceID(id) {
+		return policy.Device{}, fmt.Errorf("%w: %.80q is no id of a device", ErrIdentity, id)
+	}
+	if err := checkProperties(properties); err != nil {
+		return policy.Device{}, fmt.Errorf("%w: device %s: %w", ErrIdentity, id, err)
+	}
+	return policy.Device{ID: id, Properties: properties}, nil
+}
+
 func deviceID(cert *x509.Certificate, trustDomain string) (string, error) {
 	spiffe := spiffeIDs(cert)
 	if len(spiffe) == 0 {

@@ -26,6 +26,7 @@ func (l *loader) check() {
 	l.checkLog()
 	l.checkListeners()
 	l.checkTLS()
+	l.checkIdentity()
 	l.checkGossip()
 	l.checkSources()
 	l.checkLimits()

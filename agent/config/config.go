@@ -35,13 +35,14 @@ type Config struct {
 	// SIGTERM. Default 30s, range 0s–1h.
 	DrainTimeout time.Duration `hcl:"drain_timeout"`
 
-	Log       Log       `hcl:"log,block"`
-	Listeners Listeners `hcl:"listeners,block"`
-	TLS       TLS       `hcl:"tls,block"`
-	Gossip    Gossip    `hcl:"gossip,block"`
-	Catalog   Catalog   `hcl:"catalog,block"`
-	Policy    Policy    `hcl:"policy,block"`
-	Limits    Limits    `hcl:"limits,block"`
+	Log       Log            `hcl:"log,block"`
+	Listeners Listeners      `hcl:"listeners,block"`
+	TLS       TLS            `hcl:"tls,block"`
+	Identity  DeviceIdentity `hcl:"identity,block"`
+	Gossip    Gossip         `hcl:"gossip,block"`
+	Catalog   Catalog        `hcl:"catalog,block"`
+	Policy    Policy         `hcl:"policy,block"`
+	Limits    Limits         `hcl:"limits,block"`
 
 	// Warnings are doubts that do not stop the agent, ready to be logged.
 	Warnings []string

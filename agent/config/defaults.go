@@ -76,6 +76,9 @@ func presets(block any) {
 		b.DistrustFor = 5 * time.Minute
 		b.TTL = 15 * time.Second
 		b.DeregisterAfter = 30 * time.Minute
+	case *JWT:
+		b.Device = "sub"
+		b.Every = 5 * time.Minute
 	case *ReadyBind:
 		b.Addr = defaultReadyAddr
 	case *Control:

@@ -111,6 +111,20 @@ tls {
   }
 }
 
+# Devices without a certificate are known by a signed token (Authorization:
+# Bearer) where there is a block jwt; it needs client_auth optional or none.
+identity {
+  # jwt {
+  # jwks_file = "tls/jwks.json" # the keys that sign, or
+  # jwks_url = "https://id.example.com/jwks.json"
+  # issuer = "https://id.example.com" # iss; required
+  # audience = "tidegate" # one of aud; required
+  # device = "sub" # claim with the device's id
+  # properties = ["tenant", "type"] # claims that become properties of the device
+  # every = "5m" # the keys are read again, 10s to 24h
+  # }
+}
+
 gossip {
   # Base64 of 32 bytes each (tidegate keygen), the same everywhere. The first
   # encrypts, all decrypt. Required.

@@ -1,0 +1,73 @@
+package config
+
+import (
+	"strings"
+	"time"
+
+	"github.com/tidegate/tidegate/transport/token"
+)
+
+// DeviceIdentity says how devices that show no certificate are known.
+type DeviceIdentity struct {
+	JWT *JWT `hcl:"jwt,block"`
+}
+
+// JWT lets devices in that show a signed token (Authorization: Bearer). One that
+// shows a certificate is known by that. Needs tls.edge.client_auth "optional" or
+// "none".
+type JWT struct {
+	// JWKSFile and JWKSURL say where the keys that sign are, as a JSON Web Key
+	// Set: exactly one of the two. A URL begins with https://; what it gave last
+	// is kept under data_dir and goes on to count while it cannot be reached.
+	JWKSFile string `hcl:"jwks_file" is:"path"`
+	JWKSURL  string `hcl:"jwks_url"`
+	Issuer   string `hcl:"issuer"`   // what iss must be; required
+	Audience string `hcl:"audience"` // what aud must name; required
+	// Device is the claim that is the device's id. Default "sub".
+	Device string `hcl:"device"`
+	// Properties are claims that become properties of the device, such as
+	// "tenant"; others are not seen.
+	Properties []string `hcl:"properties"`
+	// Every is how often the keys are read again. Default 5m, range 10s–24h.
+	Every time.Duration `hcl:"every"`
+}
+
+// Claims returns what the tokens must say.
+func (j *JWT) Claims() token.Claims {
+	return token.Claims{Issuer: j.Issuer, Audience: j.Audience, Device: j.Device, Properties: j.Properties}
+}
+
+// Source returns where the keys are; kept is the file for what a URL gave last.
+func (j *JWT) Source(kept string) token.Source {
+	if j.JWKSURL != "" {
+		return token.Source{From: j.JWKSURL, Kept: kept, Every: j.Every}
+	}
+	return token.Source{From: j.JWKSFile, Every: j.Every}
+}
+
+func (l *loader) checkIdentity() {
+	j := l.config.Identity.JWT
+	if j == nil {
+		return
+	}
+	const key = "identity.jwt"
+	if l.config.TLS.Edge.ClientAuth == ClientAuthRequire {
+		l.fault(key, "has no effect while tls.edge.client_auth is require: nobody comes without a certificate")
+	}
+	for name, value := range map[string]string{"issuer": j.Issuer, "audience": j.Audience, "device": j.Device} {
+		if value == "" {
+			l.fault(join(key, name), "is required")
+		}
+	}
+	l.between(key+".every", j.Every, 10*time.Second, 24*time.Hour)
+	switch {
+	case (j.JWKSFile == "") == (j.JWKSURL == ""):
+		l.fault(key, "needs one of jwks_file and jwks_url")
+	case j.JWKSURL != "" && !strings.HasPrefix(j.JWKSURL, "https://"):
+		l.fault(key+".jwks_url", "%q does not begin with https://", j.JWKSURL)
+	default:
+		if _, err := token.Open(j.Source("")); err != nil {
+			l.fault(key, "%v", err)
+		}
+	}
+}

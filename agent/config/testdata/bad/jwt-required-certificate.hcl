@@ -1,0 +1,6 @@
+identity {
+  jwt {
+    jwks_file = "garbage.pem"
+    issuer    = "https://id.example.com"
+  }
+}

@@ -1,0 +1,101 @@
+package agent_test
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/tidegate/tidegate/agent"
+	"github.com/tidegate/tidegate/agent/config"
+	"github.com/tidegate/tidegate/agent/dev"
+)
+
+// A device without a certificate is known by its token, through the policy's
+// access blocks to the service, which does not see the token.
+func TestATokenNamesTheDeviceToThePolicyAndTheService(t *testing.T) {
+	seen := make(chan http.Header, 1)
+	service := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { seen <- r.Header.Clone() })
+	m := startMesh(t, dev.Config{Regions: 1, Agents: 1, Policy: accessTo(`
+		access "acme" {
+		  properties = { tenant = "acme" }
+		  allow {}
+		}`)}, service)
+	cfg := spare(t, m)
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Identity.JWT = &config.JWT{JWKSFile: jwks(t, public), Issuer: "id", Audience: "tidegate", Device: "sub", Properties: []string{"tenant"}, Every: time.Minute}
+	a, err := agent.New(t.Context(), cfg, agent.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = a.Close() })
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	device := deviceAt(t, m, "eu-1")
+	device.base = "https://" + a.EdgeAddr()
+	device.h3.TLSClientConfig.Certificates = nil
+	ask := func(token string) int {
+		req := device.request("GET", "/svc", nil)
+		if token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+		resp, _ := device.do(req)
+		return resp.StatusCode
+	}
+	acme := tokenOf(t, private, "meter-7", "acme")
+	eventually(t, "the service is ready", func() bool { return ask(acme) == http.StatusOK })
+	if h := <-seen; h.Get("Tidegate-Device") != "meter-7" || h.Get("Authorization") != "" {
+		t.Errorf("the service saw %v", h)
+	}
+	for _, c := range []struct {
+		what, token string
+		status      int
+	}{
+		{"no token", "", http.StatusUnauthorized},
+		{"a bad one", acme + "x", http.StatusUnauthorized},
+		{"another tenant's", tokenOf(t, private, "meter-8", "other"), http.StatusForbidden},
+	} {
+		if got := ask(c.token); got != c.status {
+			t.Errorf("%s: status %d, want %d", c.what, got, c.status)
+		}
+	}
+}
+
+func jwks(t *testing.T, public ed25519.PublicKey) (file string) {
+	t.Helper()
+	src, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: public, KeyID: "k", Use: "sig"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(t.TempDir(), "jwks.json")
+	if err := os.WriteFile(file, src, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func tokenOf(t *testing.T, key ed25519.PrivateKey, device, tenant string) string {
+	t.Helper()
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: key, KeyID: "k"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := jwt.Signed(signer).Claims(map[string]any{
+		"iss": "id", "aud": "tidegate", "sub": device, "tenant": tenant, "exp": time.Now().Add(time.Hour).Unix(),
+	}).Serialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
