@@ -29,12 +29,16 @@ func (c *Consul) watch(ctx context.Context, service string) {
 
 // list asks for all instances, not only passing ones: critical must be told
 // from gone. A blocking query may be served from a stream, which drops what the
-// token may not read without saying so; so an answer that takes an instance
-// away is asked for once more without blocking, where Consul says it.
+// token may not read without saying so, or goes on as if the token still had its
+// rights; so an answer that takes an instance away, and one that brings nothing
+// new, is asked for once more without blocking, where Consul says it.
 func (c *Consul) list(service string, q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
 	entries, meta, err := c.client.Health().Service(service, "", false, q)
-	if err != nil || meta.ResultsFilteredByACLs || q.WaitIndex == 0 || !c.takesAway(service, entries) {
+	if err != nil || meta.ResultsFilteredByACLs || q.WaitIndex == 0 {
 		return entries, meta, err
+	}
+	if meta.LastIndex != q.WaitIndex && !c.takesAway(service, entries) {
+		return entries, meta, nil
 	}
 	plain := *q
 	plain.WaitIndex = 0

@@ -92,7 +92,7 @@ func (s *Server) established(conn *quic.Conn) *connection {
 	c := connectionFrom(conn.Context())
 	c.settled.Do(func() { s.metrics.handshake(protoQUIC, handshakeDone) })
 	c.quic = conn
-	c.cut = func() { closeQUIC(conn, http3.ErrCodeRequestRejected, "revoked") }
+	c.cut = func() { closeQUIC(conn, http3.ErrCodeNoError, "revoked") }
 	c.http3 = &http3.Server{
 		Handler:        http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serveHTTP3Request(c, w, r) }),
 		MaxHeaderBytes: s.cfg.Limits.MaxHeaderBytes,
