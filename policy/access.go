@@ -65,13 +65,13 @@ func (p *Policy) judge(m *Message, t *Trace) (v AccessVerdict) {
 		return v
 	}
 	for _, a := range p.access {
-		why := a.judge(m, &v)
-		if why == "" {
+		miss, err := a.judge(m, &v)
+		if miss == allows {
 			v.Allowed, v.Rule, v.Limits, v.Audit = true, a.Name, a.Limits, ""
 			return v
 		}
 		if t != nil {
-			t.Pass("access", a.Name, "%s (%s)", why, a.Place)
+			t.Pass("access", a.Name, "%s", a.explain(miss, err))
 		}
 	}
 	v.Allowed = v.Audit != ""
@@ -94,46 +94,75 @@ func (p *Policy) explainAccess(m *Message, v *AccessVerdict, t *Trace) {
 	}
 }
 
-// judge says why a block does not let a message in, "" when it does. It notes in
-// v the first block that only audits the device.
-func (a *Access) judge(m *Message, v *AccessVerdict) string {
-	if why := a.misfit(m, v); why != "" {
-		return why
+// accessMiss is why a block does not let a message in.
+type accessMiss uint8
+
+const (
+	allows accessMiss = iota
+	otherDevice
+	otherProperty
+	falseWhen
+	failedWhen
+	otherRequest
+)
+
+// judge notes in v the first block that only audits the device. err goes with
+// failedWhen.
+func (a *Access) judge(m *Message, v *AccessVerdict) (miss accessMiss, err error) {
+	if miss, err = a.misfit(m); miss != allows {
+		if miss == failedWhen {
+			v.Failed++
+		}
+		return miss, err
 	}
 	if a.Audit && v.Audit == "" {
 		v.Audit = a.Name
 	}
 	for i := range a.Allow {
 		if a.Allow[i].holds(m) {
-			return ""
+			return allows, nil
 		}
 	}
-	return "is for this device, but does not allow this method and path"
+	return otherRequest, nil
 }
 
 // misfit says why a block is not for the device of a message.
-func (a *Access) misfit(m *Message, v *AccessVerdict) string {
+func (a *Access) misfit(m *Message) (accessMiss, error) {
 	if len(a.Devices) > 0 && matching(a.Devices, m.Device.ID) == "" {
-		return "is for other devices"
+		return otherDevice, nil
 	}
 	for _, want := range a.Properties {
-		have := m.Device.Properties[want.Name]
-		if have == "" || (!want.Any && have != want.Value) {
-			return "is for devices of another " + want.Name
+		if have := m.Device.property(want.Name); have == "" || (!want.Any && have != want.Value) {
+			return otherProperty, nil
 		}
 	}
 	if a.when == nil {
-		return ""
+		return allows, nil
 	}
-	ok, err := a.when.holds(m, nil, &payloadCache{})
-	switch {
+	switch ok, err := a.when.holds(m, nil, &payloadCache{}); {
 	case err != nil:
-		v.Failed++
-		return "when could not be evaluated: " + err.Error()
+		return failedWhen, err
 	case !ok:
-		return "when is false: " + a.When
+		return falseWhen, nil
 	}
-	return ""
+	return allows, nil
+}
+
+func (a *Access) explain(miss accessMiss, err error) string {
+	why := ""
+	switch miss {
+	case otherDevice:
+		why = "is for other devices"
+	case otherProperty:
+		why = "is for devices of other properties"
+	case falseWhen:
+		why = "when is false: " + a.When
+	case failedWhen:
+		why = "when could not be evaluated: " + err.Error()
+	case otherRequest:
+		why = "is for this device, but does not allow this method and path"
+	}
+	return why + " (" + a.Place + ")"
 }
 
 func (a *Allow) holds(m *Message) bool {

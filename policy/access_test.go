@@ -164,12 +164,17 @@ func TestPatternsOfDevices(t *testing.T) {
 
 func TestADecisionOnAccessDoesNotAllocate(t *testing.T) {
 	p := compiled(t, accessPolicy)
-	m := &policy.Message{Method: "POST", Path: "/v1/devices/meter-7/telemetry", Device: device("meter-7", "tenant=acme")}
-	if n := testing.AllocsPerRun(100, func() {
-		if !p.Access(m, nil).Allowed {
-			t.Error("refused")
+	for _, c := range []struct {
+		device  policy.Device
+		allowed bool
+	}{{device("meter-7", "tenant=acme"), true}, {device("meter-7", "tenant=other"), false}, {device("valve-1"), false}} {
+		m := &policy.Message{Method: "POST", Path: "/v1/devices/meter-7/telemetry", Device: c.device}
+		if n := testing.AllocsPerRun(100, func() {
+			if p.Access(m, nil).Allowed != c.allowed {
+				t.Error("another verdict")
+			}
+		}); n > 0 {
+			t.Errorf("%s: %v allocations", c.device.ID, n)
 		}
-	}); n > 0 {
-		t.Errorf("%v allocations", n)
 	}
 }
