@@ -57,7 +57,8 @@ type Keys struct {
 
 // keySet is immutable; its address tells it from others.
 type keySet struct {
-	keys []jose.JSONWebKey
+	source string // that it was read from
+	keys   []jose.JSONWebKey
 }
 
 // Open reads a key set. A file must be readable; a URL may be so later.
@@ -79,8 +80,11 @@ func Open(s Source) (*Keys, error) {
 	if u, err := url.Parse(s.From); err != nil || u.Host == "" {
 		return nil, fmt.Errorf("%w: %q is no URL", ErrKeys, s.From)
 	}
-	if kept, err := readFile(s.Kept); s.Kept != "" && err == nil {
-		_ = k.take(kept)
+	if s.Kept == "" {
+		return k, nil
+	}
+	if kept, err := readFile(s.Kept); err == nil {
+		_ = k.take(kept) // torn: as if there were none
 	}
 	return k, nil
 }
@@ -93,12 +97,11 @@ func (k *Keys) Run(ctx context.Context) {
 	next := time.NewTimer(0)
 	defer next.Stop()
 	for {
-		want := k.want
 		select {
 		case <-ctx.Done():
 			return
 		case <-next.C:
-		case <-want:
+		case <-k.want:
 		}
 		if err := k.Reload(ctx); err != nil && ctx.Err() == nil {
 			k.source.Logger.Warn("keys of tokens not read, the old ones stay", "from", k.source.From, "error", err)
@@ -181,7 +184,7 @@ func (k *Keys) take(src []byte) error {
 	if err != nil {
 		return err
 	}
-	if !set.same(k.set.Load()) {
+	if set.source != k.set.Load().source {
 		k.set.Store(set)
 		k.source.Logger.Info("keys of tokens in force", "from", k.source.From, "keys", len(set.keys))
 	}
@@ -210,7 +213,7 @@ func parseKeySet(src []byte) (*keySet, error) {
 	if len(doc.Keys) > maxKeys {
 		return nil, fmt.Errorf("has %d keys, at most %d are taken", len(doc.Keys), maxKeys)
 	}
-	set := &keySet{}
+	set := &keySet{source: string(src)}
 	for _, raw := range doc.Keys {
 		var key jose.JSONWebKey
 		if key.UnmarshalJSON(raw) == nil && usable(&key) {
@@ -250,13 +253,4 @@ func (s *keySet) find(id, algorithm string) (any, bool) {
 		n++
 	}
 	return found, n == 1
-}
-
-func (s *keySet) same(o *keySet) bool {
-	if len(s.keys) != len(o.keys) {
-		return false
-	}
-	a, err := json.Marshal(s.keys)
-	b, other := json.Marshal(o.keys)
-	return err == nil && other == nil && string(a) == string(b)
 }
