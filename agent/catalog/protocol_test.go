@@ -183,6 +183,20 @@ func TestRightsLostBehindAStreamAreNotTakenForAnEmptyService(t *testing.T) {
 	}
 }
 
+// A stream may go on as if the token still had its rights.
+func TestAnAnswerThatBringsNothingNewIsAskedForWithoutTheStream(t *testing.T) {
+	same := answer{index: "7", body: oneInstance}
+	s := script(t, same, same, answer{index: "7", filtered: true, body: "[]"})
+	c := follow(t, s, "alarms")
+	await(t, c, "filtered", stale(catalog.ErrFiltered))
+	if asked, _ := s.queries(t, 3); asked[1] != "7" || asked[2] != "" {
+		t.Errorf("asked from indexes %q", asked)
+	}
+	if got := c.Snapshot().Services["alarms"]; len(got) != 1 || got[0].Status != catalog.Ready {
+		t.Errorf("instances %v", got)
+	}
+}
+
 func TestMalformedAnswerIsAFailureNotAnEmptyService(t *testing.T) {
 	s := script(t, answer{index: "10", body: oneInstance}, answer{index: "11", body: `{"not":"a list"`}, answer{index: "12", body: `[{}, {"Node":null,"Service":null}]`}, answer{index: "12", body: `[{}]`})
 	c := follow(t, s, "alarms")
