@@ -63,7 +63,12 @@ func (s *signer) public() jose.JSONWebKey {
 
 func (s *signer) sign(t testing.TB, claims map[string]any) string {
 	t.Helper()
-	js, err := jose.NewSigner(jose.SigningKey{Algorithm: s.alg, Key: jose.JSONWebKey{Key: s.key, KeyID: s.id}}, nil)
+	return signed(t, jose.SigningKey{Algorithm: s.alg, Key: jose.JSONWebKey{Key: s.key, KeyID: s.id}}, nil, claims)
+}
+
+func signed(t testing.TB, key jose.SigningKey, opts *jose.SignerOptions, claims map[string]any) string {
+	t.Helper()
+	js, err := jose.NewSigner(key, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,15 +190,7 @@ func hmacByPublicKey(t *testing.T, s *signer, claims map[string]any) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	js, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: public}, (&jose.SignerOptions{}).WithHeader("kid", "k"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := jwt.Signed(js).Claims(claims).Serialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
+	return signed(t, jose.SigningKey{Algorithm: jose.HS256, Key: public}, (&jose.SignerOptions{}).WithHeader("kid", "k"), claims)
 }
 
 func TestATokenThatIsRememberedStillExpires(t *testing.T) {
