@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -169,6 +170,14 @@ func (x *exchange) depart() {
 func (x *exchange) learned(ans *answer) {
 	if x.body.stream == nil {
 		x.sample.Latency, x.sample.Outcome = ans.latency, answerOutcome(ans.status)
+	}
+}
+
+// gaveUp notes how long the service was waited for in vain, by a device or as
+// long as it may take.
+func (x *exchange) gaveUp(ctx context.Context, f *failure) {
+	if x.body.stream == nil && (ctx.Err() != nil || f.reason == reasonTimeout) {
+		x.sample.Latency = f.waited
 	}
 }
 

@@ -270,6 +270,39 @@ type panics struct{ sink }
 
 func (*panics) WriteHeader(int) { panic("no") }
 
+// The service holds what nobody waits for any longer, and answers nothing: the
+// limit has to fall all the same, by what devices and deadlines gave up.
+func TestWhatIsGivenUpLowersTheLimit(t *testing.T) {
+	hangs := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	for name, send := range map[string]func(*Agent){
+		"timed out": func(a *Agent) {
+			a.handle(httptest.NewRecorder(), withTimeout(post("/bulk", nil), "0.05"), policy.Device{})
+		},
+		"client gone": func(a *Agent) {
+			defer func() { _ = recover() }()
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			a.handle(httptest.NewRecorder(), post("/bulk", nil).WithContext(ctx), policy.Device{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := handling(t, classesPolicy, http.HandlerFunc(hangs))
+			local, began := a.admissions.gate("svc").local, time.Now()
+			var all sync.WaitGroup
+			for range startLocal {
+				all.Go(func() { send(a) })
+			}
+			all.Wait()
+			for i := range 20 {
+				local.Tick(began.Add(time.Duration(i+1) * policy.DefaultAdmissionConfig().Window))
+			}
+			if limit := local.Stats().Limit; limit != startLocal/2 {
+				t.Errorf("limit %d", limit)
+			}
+		})
+	}
+}
+
 func withTimeout(r *http.Request, value string) *http.Request {
 	r.Header.Set(headerTimeout, value)
 	return r

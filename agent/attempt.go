@@ -86,7 +86,9 @@ func (a *Agent) callInstance(ctx context.Context, inst *policy.Instance, req *up
 	resp, err := a.upstream.Do(ctx, inst.Address, req)
 	if err != nil {
 		inst.End(time.Now(), time.Since(began), outcomeOf(ctx, err))
-		return nil, instanceFailure(err)
+		failed := instanceFailure(err)
+		failed.waited = time.Since(began)
+		return nil, failed
 	}
 	latency := time.Since(began)
 	return &answer{
@@ -137,12 +139,14 @@ func (j *journey) attemptRemote(region string) (*answer, *failure) {
 	resp, err := t.RoundTrip(j.tunnelRequest(t.RTT()))
 	if err != nil {
 		failed := j.tunnelFailure(region, err)
+		failed.waited = time.Since(began)
 		failed.leaves = failed.leaves || j.lost != ""
 		j.lost = t.Peer().Agent
 		return nil, failed
 	}
 	if failed := farFailure(resp); failed != nil {
 		_ = resp.Body.Close()
+		failed.waited = time.Since(began)
 		if failed.shed {
 			failed.cause, j.sample.Outcome = region, policy.OutcomeRefused
 		}

@@ -34,6 +34,7 @@ type failure struct {
 	shed     bool // refused for capacity: final
 	cause    string
 	retryMS  int64 // with shed: when to come back
+	waited   time.Duration
 }
 
 // forward sends the message along its plan until somebody answers.
@@ -146,6 +147,7 @@ func (j *journey) travel() (*answer, *failure) {
 		if failed == nil {
 			return ans, nil
 		}
+		j.gaveUp(j.ctx, failed)
 		if failed.leaves {
 			j.leave()
 			j.next++

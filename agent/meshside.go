@@ -60,6 +60,7 @@ func (x *exchange) serveForward(fwd transport.Forward) {
 		}
 	}
 	if failed != nil {
+		x.gaveUp(ctx, failed)
 		x.failMesh(failed)
 		return
 	}

@@ -104,8 +104,10 @@ type Admit struct {
 }
 
 // Sample is how an admitted request ended. Latency runs from its admission to
-// the response header; only that of answered requests (OutcomeOK) says anything
-// of the service, and an overload answer (OutcomeRefused) that it has too much.
+// the response header. That of answered requests (OutcomeOK) says how the service
+// is, and an overload answer (OutcomeRefused) that it has too much. With
+// OutcomeAbandoned it is how long an answer was waited for in vain; 0 when that
+// was not the service's fault.
 type Sample struct {
 	Latency time.Duration
 	Outcome Outcome

@@ -19,6 +19,7 @@ type meter struct {
 	ended   atomic.Uint64
 	refused atomic.Uint64
 	latency [int(Critical) + 1]latencySum
+	overdue latencySum
 	after   atomic.Int64 // samples of requests that began before say nothing
 }
 
@@ -39,12 +40,19 @@ func (m *meter) left(at time.Duration, s Sample) {
 	case OutcomeRefused:
 		m.refused.Add(1)
 	case OutcomeOK:
-		took := min(max(s.Latency, 0), latencyCeiling)
-		if at-took >= time.Duration(m.after.Load()) {
-			sum := &m.latency[min(s.Class, Critical)]
-			sum.count.Add(1)
-			sum.sum.Add(int64(took))
+		m.took(at, s.Latency, &m.latency[min(s.Class, Critical)])
+	case OutcomeAbandoned:
+		if s.Latency > 0 {
+			m.took(at, s.Latency, &m.overdue)
 		}
+	}
+}
+
+func (m *meter) took(at, latency time.Duration, sum *latencySum) {
+	latency = min(max(latency, 0), latencyCeiling)
+	if at-latency >= time.Duration(m.after.Load()) {
+		sum.count.Add(1)
+		sum.sum.Add(int64(latency))
 	}
 }
 
@@ -56,6 +64,7 @@ type window struct {
 	ended         int64
 	refused       int64
 	latency       latencySums
+	overdue       givenUp
 }
 
 func (m *meter) read() (w window) {
@@ -69,6 +78,7 @@ func (m *meter) read() (w window) {
 		w.latency[c].count = m.latency[c].count.Swap(0)
 		w.latency[c].sum = time.Duration(m.latency[c].sum.Swap(0))
 	}
+	w.overdue = givenUp{m.overdue.count.Swap(0), time.Duration(m.overdue.sum.Swap(0))}
 	return w
 }
 

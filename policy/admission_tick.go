@@ -57,10 +57,7 @@ func (a *Admission) tick(at, elapsed time.Duration) {
 		c.gather(&w, &counts)
 		c.rejector.learn(&counts)
 	}
-	if c.enough(a.config) {
-		c.limiter.learn(&c.gathered)
-		c.discard()
-	}
+	c.conclude(a.config, a.limit.Load())
 	a.decide(elapsed)
 }
 
@@ -95,6 +92,8 @@ func (c *control) gather(w *window, t *tickCounts) {
 	m := &c.gathered
 	m.elapsed += t.elapsed
 	m.latency.add(&w.latency)
+	m.overdue.count += w.overdue.count
+	m.overdue.sum += w.overdue.sum
 	m.ended += w.ended - w.refused
 	m.refused += w.refused
 	m.starving = m.starving || t.starving
@@ -104,15 +103,23 @@ func (c *control) gather(w *window, t *tickCounts) {
 	m.inFlight = c.found / c.arrived
 }
 
-// enough says that what was gathered is a measurement: enough answers, over a
-// time that answers to the last change of the limit have come in.
-func (c *control) enough(config AdmissionConfig) bool {
+// conclude learns from what was gathered once that is a measurement: enough
+// answers, over a time that answers to the last change of the limit have come in.
+func (c *control) conclude(config AdmissionConfig, limit int64) {
 	const settles, longest = 2, 2 * time.Second
-	m := &c.gathered
-	if m.latency.count()+m.refused < int64(config.MinSamples) {
-		return false
+	m, samples := &c.gathered, int64(config.MinSamples)
+	if m.elapsed < min(longest, max(config.Window, settles*m.settling())) {
+		return
 	}
-	return m.elapsed >= min(longest, max(config.Window, settles*m.latency.mean()))
+	switch {
+	case m.latency.count()+m.refused >= samples:
+		c.limiter.learn(m)
+	case m.inVain(limit, samples):
+		c.limiter.retreat()
+	default:
+		return
+	}
+	c.discard()
 }
 
 // decide puts limit and threshold in force.

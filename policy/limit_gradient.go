@@ -32,6 +32,7 @@ const (
 type measurement struct {
 	elapsed  time.Duration
 	latency  latencySums
+	overdue  givenUp
 	ended    int64   // without those that the service refused
 	refused  int64   // by the service
 	inFlight float64 // average, as arrivals found it

@@ -106,7 +106,7 @@ func (a *Admission) patience(rank Rank, left time.Duration) time.Duration {
 		patience = max(patience, critical, left/2)
 	}
 	if left >= 0 {
-		patience = min(patience, max(0, left-usual/2))
+		patience = min(patience, max(0, left-usual))
 	}
 	return patience
 }

@@ -44,6 +44,10 @@ func (s *oneService) over(from, to time.Duration) (sum simSecond) {
 
 func (w *simSecond) allGood() int { return w.good[0] + w.good[1] + w.good[2] + w.good[3] }
 
+func (w *simSecond) allArrived() int {
+	return w.arrived[0] + w.arrived[1] + w.arrived[2] + w.arrived[3]
+}
+
 func (w *simSecond) criticalSuccess() float64 {
 	c := policy.Critical
 	return 1 - float64(w.shed[c])/float64(max(1, w.arrived[c]))

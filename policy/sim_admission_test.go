@@ -46,6 +46,7 @@ type simRequest struct {
 	over           bool
 	end            func()
 	who            int
+	left           bool // the agent no longer waits for it
 }
 
 // simSecond counts by 100 ms of arrival, answers by when they came.
@@ -160,7 +161,25 @@ func (s *oneService) decide(r *simRequest, v policy.Admit) {
 	w.byAgent[r.agent]++
 	r.admitted = s.now
 	s.inside = append(s.inside, r)
+	if r.deadline > 0 {
+		s.after(r.deadline-s.now, func() { s.giveUp(r) })
+	}
 	s.serve()
+}
+
+// giveUp ends the wait for an answer. The service does not know of it.
+func (s *oneService) giveUp(r *simRequest) {
+	if !r.left {
+		s.leave(r, policy.Sample{Latency: s.now - r.admitted, Outcome: policy.OutcomeAbandoned, Class: r.class})
+	}
+}
+
+func (s *oneService) leave(r *simRequest, sample policy.Sample) {
+	r.left = true
+	if r.end != nil {
+		r.end()
+	}
+	s.agents[r.agent].Leave(s.time(), sample)
 }
 
 // serve begins what waits inside of the service while it has slots.
@@ -205,16 +224,14 @@ func (s *oneService) answer(r *simRequest) {
 		s.after(s.paused-s.now, func() { s.answer(r) })
 		return
 	}
+	if r.left {
+		return
+	}
 	w := s.window()
-	if r.deadline == 0 || s.now <= r.deadline {
-		w.good[r.class]++
-		w.okWho[r.who]++
-	}
+	w.good[r.class]++
+	w.okWho[r.who]++
 	w.latency[r.class] = append(w.latency[r.class], s.now-r.came)
-	if r.end != nil {
-		r.end()
-	}
-	s.agents[r.agent].Leave(s.time(), policy.Sample{Latency: s.now - r.admitted, Class: r.class})
+	s.leave(r, policy.Sample{Latency: s.now - r.admitted, Class: r.class})
 }
 
 // run goes on for a while.

@@ -43,7 +43,7 @@ func run(ctx context.Context, opt options) (int, error) {
 		return 1, err
 	}
 	defer l.close()
-	l.say("seed %d, %d slots of %s", opt.seed, opt.slots, holdTime)
+	l.say("seed %d, %d slots of %s", opt.seed, opt.slots, opt.hold)
 	r := report{json: opt.json}
 	for _, e := range experiments() {
 		if len(opt.only) > 0 && !slices.Contains(opt.only, e.name) {

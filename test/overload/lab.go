@@ -140,7 +140,8 @@ type upstream struct {
 }
 
 func (l *lab) startUpstream(ctx context.Context, n int) (*upstream, error) {
-	p, words, err := l.startSelf(ctx, roleUpstream, fmt.Sprintf("%s=%d", envSlots, n), fmt.Sprintf("%s=%d", envSeed, l.opt.seed))
+	p, words, err := l.startSelf(ctx, roleUpstream,
+		fmt.Sprintf("%s=%d", envSlots, n), fmt.Sprintf("%s=%s", envHold, l.opt.hold), fmt.Sprintf("%s=%d", envSeed, l.opt.seed))
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +152,7 @@ func (l *lab) startUpstream(ctx context.Context, n int) (*upstream, error) {
 }
 
 // capacityOf slots, in requests a second.
-func capacityOf(slots int) float64 { return float64(slots) / holdTime.Seconds() }
+func (l *lab) capacityOf(slots int) float64 { return float64(slots) / l.opt.hold.Seconds() }
 
 // How long devices bear silence before they look for another edge. Their
 // keep-alives, four in that time, are load too.

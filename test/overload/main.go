@@ -34,6 +34,7 @@ type options struct {
 	seed      uint64
 	short     bool
 	slots     int
+	hold      time.Duration
 	withPeers bool
 	tidegate  string
 	caddy     string
@@ -64,7 +65,8 @@ func parseFlags() options {
 	flag.BoolVar(&opt.json, "json", false, "print bars as JSON, one a line; the rest goes to standard error")
 	flag.Uint64Var(&opt.seed, "seed", uint64(time.Now().UnixNano()%1e9), "of arrivals and holding times")
 	flag.BoolVar(&opt.short, "short", false, "seconds instead of minutes: shows that all works, too few samples to judge most bars")
-	flag.IntVar(&opt.slots, "slots", 8, "of the service; each serves 100 requests a second")
+	flag.IntVar(&opt.slots, "slots", 8, "of the service")
+	flag.DurationVar(&opt.hold, "hold", 10*time.Millisecond, "`time` for which a request holds its slot, 1ms to 500ms")
 	flag.BoolVar(&opt.withPeers, "peers", true, "compare with Caddy, HAProxy and failsafe-go under the same load")
 	flag.StringVar(&opt.tidegate, "tidegate", "", "tidegate `file` to measure (default: built from this module)")
 	flag.StringVar(&opt.caddy, "caddy", "", "caddy `file` to compare with (default: on PATH, else built from test/caddy.mod)")
@@ -86,6 +88,9 @@ func (o *options) check(args []string) error {
 	}
 	if o.slots < 2 || o.slots > 1000 {
 		return fmt.Errorf("--slots %d: use 2 to 1000", o.slots)
+	}
+	if o.hold < time.Millisecond || o.hold > timeout/2 {
+		return fmt.Errorf("--hold %s: use 1ms to %s", o.hold, timeout/2)
 	}
 	known := map[string]bool{}
 	for _, name := range names() {

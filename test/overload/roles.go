@@ -28,15 +28,13 @@ const (
 // The environment that tells them what they need.
 const (
 	envSlots    = "OVERLOAD_SLOTS"
+	envHold     = "OVERLOAD_HOLD"
 	envSeed     = "OVERLOAD_SEED"
 	envCert     = "OVERLOAD_CERT"
 	envKey      = "OVERLOAD_KEY"
 	envCA       = "OVERLOAD_CA"
 	envUpstream = "OVERLOAD_UPSTREAM"
 )
-
-// holdTime is how long a request holds its slot.
-const holdTime = 10 * time.Millisecond
 
 // runRole serves in a role until the process is ended; false: it is none.
 func runRole(role string) bool {
@@ -61,11 +59,15 @@ func serveUpstream() error {
 	if err != nil {
 		return err
 	}
+	hold, err := time.ParseDuration(os.Getenv(envHold))
+	if err != nil {
+		return err
+	}
 	seed, err := strconv.ParseUint(os.Getenv(envSeed), 10, 64)
 	if err != nil {
 		return err
 	}
-	return slots.New(n, holdTime, seed).Serve(os.Stdout)
+	return slots.New(n, hold, seed).Serve(os.Stdout)
 }
 
 // refusal is as long as what an agent says.

@@ -17,7 +17,7 @@ func brownout(ctx context.Context, l *lab) ([]judge.Bar, error) {
 	}
 	defer c.client.Close()
 	lead, lasts, tail := l.long(10*time.Second, 3*time.Second), l.long(time.Minute, 4*time.Second), l.long(20*time.Second, 5*time.Second)
-	rate := 0.9 * capacityOf(l.opt.slots)
+	rate := 0.9 * l.capacityOf(l.opt.slots)
 	plan := &flood.Plan{Kinds: mixed(criticalShare), Timeout: timeout, Seed: l.opt.seed + 5, Even: true,
 		Retry: flood.Retry{Attempts: 3, Wait: 100 * time.Millisecond}, Phases: []flood.Phase{{For: lead + lasts + tail, Rate: rate}}}
 	changes := make(chan error, 1)

@@ -24,7 +24,7 @@ func fairness(ctx context.Context, l *lab) ([]judge.Bar, error) {
 	defer c.client.Close()
 	plan := &flood.Plan{
 		Timeout: timeout, Seed: l.opt.seed + 6,
-		Phases: []flood.Phase{{For: settle + l.long(20*time.Second, 4*time.Second), Rate: (1 + floods) * modestly * capacityOf(l.opt.slots)}},
+		Phases: []flood.Phase{{For: settle + l.long(20*time.Second, 4*time.Second), Rate: (1 + floods) * modestly * l.capacityOf(l.opt.slots)}},
 		Kinds: []flood.Kind{
 			{Name: "modest", Class: policy.Critical, Path: "/critical", Weight: 1, Group: 0},
 			{Name: "flood", Class: policy.Critical, Path: "/critical", Weight: floods, Group: 1},

@@ -52,7 +52,7 @@ func halved(ctx context.Context, l *lab) ([]judge.Bar, error) {
 	defer c.client.Close()
 	rounds := l.times(6, 1)
 	plan := &flood.Plan{Kinds: mixed(criticalShare), Timeout: timeout, Seed: l.opt.seed + 4,
-		Phases: []flood.Phase{{For: settle + time.Duration(2*rounds)*halvedLasts, Rate: 1.2 * capacityOf(before)}}}
+		Phases: []flood.Phase{{For: settle + time.Duration(2*rounds)*halvedLasts, Rate: 1.2 * l.capacityOf(before)}}}
 	began := time.Now()
 	watching, stop := context.WithCancel(ctx)
 	defer stop()

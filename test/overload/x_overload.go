@@ -21,7 +21,7 @@ var factors = []struct{ times, success, goodput float64 }{{2, 99.9, 95}, {5, 99.
 // more than 20% of twice the capacity: 20% of five or ten times as much would
 // be all or twice what the service can do, and nothing could let it through.
 func (l *lab) overloadPlan(times float64, lasts time.Duration) *flood.Plan {
-	capacity := capacityOf(l.opt.slots)
+	capacity := l.capacityOf(l.opt.slots)
 	share := min(criticalShare, 2*criticalShare/times)
 	return &flood.Plan{
 		Phases: []flood.Phase{{For: lasts, Rate: times * capacity}},

@@ -104,7 +104,7 @@ func (l *lab) loseRegion(ctx context.Context, round uint64) (*loss, error) {
 // regionPlan first drives every region over its capacity, so that the agents
 // know it.
 func (l *lab) regionPlan(round uint64) *flood.Plan {
-	all := 3 * capacityOf(l.opt.slots)
+	all := 3 * l.capacityOf(l.opt.slots)
 	return &flood.Plan{Kinds: mixed(criticalShare), Timeout: timeout, Seed: l.opt.seed + 10 + round, Phases: []flood.Phase{
 		{For: l.long(6*time.Second, 4*time.Second), Rate: 1.3 * all},
 		{For: l.long(20*time.Second, 4*time.Second), Rate: regionLoad * all},

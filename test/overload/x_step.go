@@ -54,7 +54,7 @@ func steps(ctx context.Context, l *lab) ([]judge.Bar, error) {
 // between the agent's own ticks.
 func (l *lab) stepPlan() *flood.Plan {
 	rng := rand.New(rand.NewPCG(l.opt.seed, 2))
-	capacity := capacityOf(l.opt.slots)
+	capacity := l.capacityOf(l.opt.slots)
 	p := &flood.Plan{Kinds: mixed(criticalShare), Timeout: timeout, Seed: l.opt.seed + 3,
 		Phases: []flood.Phase{{For: settle, Rate: stepLoad * capacity}}} // the agent learns the capacity
 	for range l.times(50, 3) {
