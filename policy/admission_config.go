@@ -24,8 +24,9 @@ type AdmissionConfig struct {
 	// twice the limit or 64, whichever is more. 1 to 100,000, default 512.
 	QueueBound int
 	// LongestWait is how long a request may wait, or the service's usual latency
-	// where that is longer (up to a second); 1 ms to 10 s, default 20 ms. A
-	// critical request may wait four times as long.
+	// where that is longer (up to a second); 1 ms to 10 s, default 20 ms. What
+	// spilled in may wait twice as long, a critical request 250 ms or half of what
+	// its deadline leaves.
 	LongestWait time.Duration
 }
 

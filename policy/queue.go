@@ -102,6 +102,9 @@ func (a *Admission) patience(rank Rank, left time.Duration) time.Duration {
 	const critical = 250 * time.Millisecond
 	usual := time.Duration(a.usual.Load())
 	patience := max(a.config.LongestWait, min(time.Second, usual))
+	if rank.Spilled() { // no other region will be asked
+		patience *= 2
+	}
 	if rank.Class() == Critical && !rank.OverQuota() {
 		patience = max(patience, critical, left/2)
 	}

@@ -59,3 +59,31 @@ func TestNobodyIsQueuedBelowTheThresholdItsOwnArrivalRaised(t *testing.T) {
 		t.Errorf("bulk that came as normal was refused: %+v", late)
 	}
 }
+
+// What spilled in has no other region to go to: it waits twice as long as the
+// same class does in its own region, which asks a second one.
+func TestHowLongARequestWaits(t *testing.T) {
+	for name, c := range map[string]struct {
+		rank    policy.Rank
+		longest time.Duration
+	}{
+		"normal":            {own(policy.Normal), 20 * time.Millisecond},
+		"normal, spilled":   {policy.RankOf(policy.Normal, 0, true, false), 40 * time.Millisecond},
+		"critical":          {own(policy.Critical), 250 * time.Millisecond},
+		"critical, spilled": {policy.RankOf(policy.Critical, 0, true, false), 250 * time.Millisecond},
+	} {
+		now := time.Unix(1_700_000_000, 0)
+		a := policy.NewAdmission(policy.DefaultAdmissionConfig(), now)
+		a.SetAdaptive(false)
+		a.SetHard(1)
+		a.Enter(now, policy.Entry{Rank: own(policy.Normal)}, nil)
+		shed := false
+		a.Enter(now, policy.Entry{Rank: c.rank}, &policy.Waiter{Decided: func(v policy.Admit) { shed = v.Reason == policy.ShedExpired }})
+		if a.Tick(now.Add(c.longest - 1)); shed {
+			t.Errorf("%s: refused before %s", name, c.longest)
+		}
+		if a.Tick(now.Add(c.longest)); !shed {
+			t.Errorf("%s: still waits after %s", name, c.longest)
+		}
+	}
+}
