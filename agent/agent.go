@@ -22,6 +22,7 @@ import (
 	"github.com/tidegate/tidegate/policy"
 	"github.com/tidegate/tidegate/transport"
 	"github.com/tidegate/tidegate/transport/edge"
+	"github.com/tidegate/tidegate/transport/mqtt"
 	"github.com/tidegate/tidegate/transport/token"
 )
 
@@ -53,6 +54,7 @@ type Agent struct {
 	gossip   *gossip.Mesh
 	catalog  catalog.Catalog
 	edge     *edge.Server
+	mqtt     *mqtt.Server
 	local    []*localServer // admin, ready and egress
 	egress   *localServer   // of local; nil: off
 	upstream *upstream.Client
@@ -285,6 +287,9 @@ func (a *Agent) Close() error {
 		}
 		if a.edge != nil {
 			_ = a.edge.Close()
+		}
+		if a.mqtt != nil {
+			a.mqtt.Close()
 		}
 		for _, s := range a.local {
 			s.close()

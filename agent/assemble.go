@@ -18,6 +18,7 @@ import (
 	"github.com/tidegate/tidegate/gossip"
 	"github.com/tidegate/tidegate/transport"
 	"github.com/tidegate/tidegate/transport/edge"
+	"github.com/tidegate/tidegate/transport/mqtt"
 )
 
 // Network decorates an agent's sockets, for drills. A nil function leaves the
@@ -175,6 +176,9 @@ var clientAuth = map[string]edge.ClientAuth{config.ClientAuthNone: edge.None, co
 
 func (a *Agent) makeEdge() (err error) {
 	l := a.cfg.Limits
+	if a.mqtt, err = mqtt.New(mqtt.Config{Handler: publisher{a}, Logger: a.log, Metrics: a.reg}); err != nil {
+		return err
+	}
 	a.edge, err = edge.Listen(edge.Config{
 		Conn:              a.opts.Network.packet(a.sockets.edgeUDP),
 		TCP:               a.opts.Network.listener(a.sockets.edgeTCP),
@@ -185,6 +189,7 @@ func (a *Agent) makeEdge() (err error) {
 		Identify:          a.identifier(),
 		Revoked:           a.revoked,
 		Handler:           http.HandlerFunc(a.serveEdge),
+		MQTT:              a.mqtt,
 		StatelessResetKey: a.resetKey,
 		TokenGeneratorKey: a.tokenKey,
 		Limits: edge.Limits{

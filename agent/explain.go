@@ -139,6 +139,9 @@ func setPlace(ans *admin.ExplainAnswer, region, instance string) {
 
 // messageIn is the message as the edge, or the egress, would hand it on.
 func messageIn(in admin.ExplainRequest) (*policy.Message, error) {
+	if in.Method == methodPublish && !strings.HasPrefix(in.Path, "/") {
+		in.Path = topicPath(in.Path)
+	}
 	u, err := url.ParseRequestURI(in.Path)
 	if err != nil || !strings.HasPrefix(in.Path, "/") {
 		return nil, fmt.Errorf("explain: %w: path %q: give an absolute path, with an optional query", policy.ErrInvalid, in.Path)

@@ -17,11 +17,12 @@ func newExplain() *cobra.Command {
 	var headers, properties []string
 	request := admin.ExplainRequest{}
 	cmd := &cobra.Command{
-		Use:   "explain METHOD PATH",
+		Use:   "explain METHOD PATH | PUBLISH TOPIC",
 		Short: "Show what would happen to a message, step by step",
 		Long: "Asks an agent how it would treat a message, without sending one: the route and why the\n" +
 			"others were passed over, the class, the regions in order, the instance.",
-		Example: "  tidegate explain POST /v1/devices/d1/alarms -H 'X-Kind: alarm' --device d1",
+		Example: "  tidegate explain POST /v1/devices/d1/alarms -H 'X-Kind: alarm' --device d1\n" +
+			"  tidegate explain PUBLISH v1/devices/d1/alarms --device d1",
 		Args:    cobra.ExactArgs(2),
 	}
 	flags := addAdminFlags(cmd)

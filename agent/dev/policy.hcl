@@ -22,7 +22,7 @@ service "firmware" {
 
 route "alarms" {
   match {
-    methods = ["POST", "PUT"]
+    methods = ["POST", "PUT", "PUBLISH"]
     path    = "/v1/devices/{id}/alarms"
   }
   class = "critical"
@@ -40,7 +40,7 @@ route "alarms" {
 
 route "telemetry" {
   match {
-    methods = ["POST", "PUT"]
+    methods = ["POST", "PUT", "PUBLISH"]
     path    = "/v1/devices/{id}/telemetry"
   }
   class = "normal"
@@ -61,7 +61,7 @@ route "telemetry" {
 
 route "overheating" {
   match {
-    methods       = ["POST", "PUT"]
+    methods       = ["POST", "PUT", "PUBLISH"]
     path          = "/v1/devices/{id}/telemetry"
     headers       = { "Content-Type" = "application/json" }
     when          = "has(payload.celsius) && payload.celsius > 90.0"
@@ -79,7 +79,7 @@ route "overheating" {
 
 route "logs" {
   match {
-    methods = ["POST", "PUT"]
+    methods = ["POST", "PUT", "PUBLISH"]
     path    = "/v1/devices/{id}/logs"
   }
   class = "bulk"

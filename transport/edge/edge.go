@@ -26,6 +26,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/tidegate/tidegate/policy"
+	"github.com/tidegate/tidegate/transport/mqtt"
 )
 
 // ErrConfig is the kind of errors about a configuration that cannot be served.
@@ -76,7 +77,11 @@ type Config struct {
 	// concurrently.
 	Revoked func(policy.Device) bool
 	Handler http.Handler
-	Limits  Limits
+	// MQTT serves connections of devices that speak MQTT: by ALPN ("mqtt"), on
+	// QUIC on one stream; on TCP without ALPN by their first byte. It stays the
+	// caller's, to be closed after the server. Nil: not served.
+	MQTT   *mqtt.Server
+	Limits Limits
 
 	// StatelessResetKey is the agent's own, persisted and never shared; see
 	// transport.LoadOrCreateResetKey. Nil: none are sent.

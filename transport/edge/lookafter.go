@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/quic-go/quic-go/http3"
@@ -61,7 +62,9 @@ func (s *Server) retireLate(c *connection, now time.Time) {
 	}
 	s.metrics.refuse(reasonHeader)
 	c.retired = now
-	s.owned.Go(func() { _ = c.http3.Shutdown(s.life) })
+	if c.http3 != nil {
+		s.owned.Go(func() { _ = c.http3.Shutdown(s.life) })
+	}
 	s.endRetired(c, now)
 }
 
@@ -75,7 +78,7 @@ func (s *Server) endRetired(c *connection, now time.Time) {
 
 // drainHTTP3 sends GOAWAY on every connection and waits until they are gone.
 func (s *Server) drainHTTP3(ctx context.Context) error {
-	open := s.tracked()
+	open := slices.DeleteFunc(s.tracked(), func(c *connection) bool { return c.http3 == nil })
 	results := make(chan error, len(open))
 	for _, c := range open {
 		go func() { results <- c.http3.Shutdown(ctx) }()

@@ -84,7 +84,13 @@ func (s *Server) serveHTTP3() {
 			return
 		}
 		c := s.established(conn)
-		s.served.Go(func() { s.serveConnection(c) })
+		s.served.Go(func() {
+			if c.http3 == nil {
+				s.serveMQTTStream(c)
+			} else {
+				s.serveConnection(c)
+			}
+		})
 	}
 }
 
@@ -93,10 +99,12 @@ func (s *Server) established(conn *quic.Conn) *connection {
 	c.settled.Do(func() { s.metrics.handshake(protoQUIC, handshakeDone) })
 	c.quic = conn
 	c.cut = func() { closeQUIC(conn, http3.ErrCodeNoError, "revoked") }
-	c.http3 = &http3.Server{
-		Handler:        http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serveHTTP3Request(c, w, r) }),
-		MaxHeaderBytes: s.cfg.Limits.MaxHeaderBytes,
-		Logger:         s.log,
+	if conn.ConnectionState().TLS.NegotiatedProtocol != protoMQTT {
+		c.http3 = &http3.Server{
+			Handler:        http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serveHTTP3Request(c, w, r) }),
+			MaxHeaderBytes: s.cfg.Limits.MaxHeaderBytes,
+			Logger:         s.log,
+		}
 	}
 	s.track(c)
 	if conn.Context().Err() != nil { // it ended before it was tracked

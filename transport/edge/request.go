@@ -14,7 +14,11 @@ func (s *Server) serveTCPRequest(w http.ResponseWriter, r *http.Request) {
 	if s.altSvc != nil {
 		w.Header()["Alt-Svc"] = s.altSvc
 	}
-	s.serveRequest(connectionFrom(r.Context()), w, r)
+	c := connectionFrom(r.Context())
+	if r.TLS == nil {
+		r.TLS = c.tls
+	}
+	s.serveRequest(c, w, r)
 }
 
 // serveHTTP3Request is what the HTTP/3 server of a connection calls.

@@ -25,6 +25,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if s.http != nil {
 		waits = append(waits, s.http.Shutdown)
 	}
+	if s.cfg.MQTT != nil {
+		waits = append(waits, s.cfg.MQTT.Shutdown)
+	}
 	results := make(chan error)
 	for _, wait := range waits {
 		go func() { results <- wait(ctx) }()
@@ -69,6 +72,7 @@ func (s *Server) Close() error {
 		var errs []error
 		if s.http != nil {
 			errs = append(errs, s.http.Close(), ignoreClosed(s.cfg.TCP.Close()))
+			s.cutTCP()
 		}
 		if s.quic != nil {
 			for _, c := range s.tracked() {
@@ -86,6 +90,15 @@ func (s *Server) Close() error {
 		s.closed = errors.Join(errs...)
 	})
 	return s.closed
+}
+
+// cutTCP ends what net/http does not know: handshakes and MQTT.
+func (s *Server) cutTCP() {
+	for _, c := range s.open() {
+		if c.proto == protoTCP {
+			c.cut()
+		}
+	}
 }
 
 func ignoreClosed(err error) error {

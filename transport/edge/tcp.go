@@ -34,46 +34,141 @@ func (s *Server) newHTTPServer() *http.Server {
 			PingTimeout:          pingPatience,
 		},
 		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		ConnState:   s.tcpState,
 		ConnContext: tcpContext,
 	}
 }
 
+// serveTCP takes connections until the listener closes. Each is handed on after
+// its handshake: to net/http, or to MQTT.
 func (s *Server) serveTCP() {
-	err := s.http.ServeTLS(&tcpAcceptor{s.cfg.TCP, s}, "", "")
-	if !errors.Is(err, http.ErrServerClosed) {
-		s.log.Error("HTTP/2 and HTTP/1.1 listener stopped", "error", err)
-	}
-}
-
-// tcpAcceptor lets connections in by the gate, before TLS.
-type tcpAcceptor struct {
-	net.Listener
-	s *Server
-}
-
-func (a *tcpAcceptor) Accept() (net.Conn, error) {
+	web := newHandedOver(s.cfg.TCP)
+	s.owned.Go(func() {
+		if err := s.http.Serve(web); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("HTTP/2 and HTTP/1.1 listener stopped", "error", err)
+		}
+	})
+	defer web.end()
+	conf := s.http.TLSConfig
 	for {
-		conn, err := a.Listener.Accept()
+		conn, err := s.cfg.TCP.Accept()
 		if err != nil {
-			return nil, err
+			if s.accepting.Err() == nil {
+				s.log.Error("TCP listener stopped", "error", err)
+			}
+			return
 		}
-		leave, err := a.s.gate.enter(conn.RemoteAddr(), protoTCP)
-		if err == nil {
-			return a.known(conn, leave), nil
+		leave, err := s.gate.enter(conn.RemoteAddr(), protoTCP)
+		if err != nil {
+			reset(conn)
+			continue
 		}
-		reset(conn)
+		known := s.knownTCP(conn, leave)
+		s.owned.Go(func() { s.greet(known, tls.Server(known, conf), web) })
 	}
 }
 
-func (a *tcpAcceptor) known(conn net.Conn, leave func()) *tcpConn {
+func (s *Server) knownTCP(conn net.Conn, leave func()) *tcpConn {
 	c := &connection{proto: protoTCP, cut: func() { reset(conn) }}
 	c.leave = func() {
 		leave()
-		a.s.untrack(c)
+		s.untrack(c)
 	}
-	a.s.track(c)
-	return &tcpConn{Conn: conn, known: c, idle: a.s.cfg.Limits.BodyIdle, epoch: a.s.epoch}
+	s.track(c)
+	return &tcpConn{Conn: conn, known: c, idle: s.cfg.Limits.BodyIdle, epoch: s.epoch}
+}
+
+// greet shakes hands and finds out what the client speaks.
+func (s *Server) greet(known *tcpConn, conn *tls.Conn, web *handedOver) {
+	ctx, cancel := context.WithTimeout(s.life, s.cfg.Limits.HeaderTimeout)
+	defer cancel()
+	if err := conn.HandshakeContext(ctx); err != nil {
+		s.metrics.handshake(protoTCP, handshakeFailed)
+		s.log.Debug("TLS handshake failed", "remote", conn.RemoteAddr(), "error", err)
+		_ = known.Close()
+		return
+	}
+	s.metrics.handshake(protoTCP, handshakeDone)
+	state := conn.ConnectionState()
+	switch {
+	case state.NegotiatedProtocol == protoMQTT:
+		s.serveMQTT(known.known, conn, state)
+	case state.NegotiatedProtocol == "" && s.cfg.MQTT != nil:
+		s.guess(known, conn, state, web)
+	default:
+		web.give(conn)
+	}
+}
+
+// guess tells MQTT from HTTP by the first byte, which is 0x10 in CONNECT and in
+// no request.
+func (s *Server) guess(known *tcpConn, conn *tls.Conn, state tls.ConnectionState, web *handedOver) {
+	const connect = 0x10
+	peeked := &peekedConn{Conn: conn}
+	_ = conn.SetReadDeadline(time.Now().Add(s.cfg.Limits.HeaderTimeout))
+	if n, err := conn.Read(peeked.first[:]); n == 0 {
+		if err != nil {
+			_ = conn.Close()
+		}
+		return
+	}
+	_ = conn.SetReadDeadline(time.Time{})
+	if peeked.first[0] == connect {
+		s.serveMQTT(known.known, peeked, state)
+		return
+	}
+	web.give(peeked)
+}
+
+// peekedConn is a TLS connection whose first byte was looked at.
+type peekedConn struct {
+	*tls.Conn
+	first [1]byte
+	given bool // by the one that reads
+}
+
+func (c *peekedConn) Read(b []byte) (int, error) {
+	if c.given || len(b) == 0 {
+		return c.Conn.Read(b)
+	}
+	c.given = true
+	return copy(b, c.first[:]), nil
+}
+
+// handedOver is the listener of net/http: connections come to it after their
+// handshake.
+type handedOver struct {
+	net.Listener
+	conns chan net.Conn
+	ended chan struct{}
+	once  sync.Once
+}
+
+func newHandedOver(l net.Listener) *handedOver {
+	return &handedOver{Listener: l, conns: make(chan net.Conn), ended: make(chan struct{})}
+}
+
+func (h *handedOver) give(conn net.Conn) {
+	select {
+	case h.conns <- conn:
+	case <-h.ended:
+		_ = conn.Close()
+	}
+}
+
+func (h *handedOver) end() { h.once.Do(func() { close(h.ended) }) }
+
+func (h *handedOver) Accept() (net.Conn, error) {
+	select {
+	case conn := <-h.conns:
+		return conn, nil
+	case <-h.ended:
+		return nil, net.ErrClosed
+	}
+}
+
+func (h *handedOver) Close() error {
+	h.end()
+	return h.Listener.Close()
 }
 
 // reset closes without the lingering state that a flood would pile up.
@@ -144,25 +239,14 @@ func (c *tcpConn) Close() error {
 }
 
 func tcpContext(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, connectionKey{}, knownTCP(conn))
-}
-
-func knownTCP(conn net.Conn) *connection {
-	return conn.(*tls.Conn).NetConn().(*tcpConn).known
-}
-
-func (s *Server) tcpState(conn net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateActive:
-		knownTCP(conn).settled.Do(func() { s.metrics.handshake(protoTCP, handshakeDone) })
-	case http.StateClosed:
-		knownTCP(conn).settled.Do(func() { s.metrics.handshake(protoTCP, handshakeResult(conn.(*tls.Conn))) })
+	over := conn.(interface {
+		NetConn() net.Conn
+		ConnectionState() tls.ConnectionState
+	})
+	c := over.NetConn().(*tcpConn).known
+	if _, peeked := conn.(*peekedConn); peeked {
+		state := over.ConnectionState()
+		c.tls = &state
 	}
-}
-
-func handshakeResult(conn *tls.Conn) string {
-	if conn.ConnectionState().HandshakeComplete {
-		return handshakeDone
-	}
-	return handshakeFailed
+	return context.WithValue(ctx, connectionKey{}, c)
 }

@@ -56,6 +56,9 @@ func (s *Server) quicTLS() *tls.Config {
 	conf := s.baseTLS()
 	conf.MinVersion = tls.VersionTLS13
 	conf.NextProtos = []string{http3.NextProtoH3}
+	if s.cfg.MQTT != nil {
+		conf.NextProtos = append(conf.NextProtos, protoMQTT)
+	}
 	return s.followAuthorities(conf)
 }
 
@@ -63,6 +66,9 @@ func (s *Server) tcpTLS() *tls.Config {
 	conf := s.baseTLS()
 	conf.MinVersion = tls.VersionTLS12
 	conf.NextProtos = []string{"h2", "http/1.1"}
+	if s.cfg.MQTT != nil {
+		conf.NextProtos = append(conf.NextProtos, protoMQTT)
+	}
 	return s.followAuthorities(conf)
 }
 

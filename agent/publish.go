@@ -1,0 +1,192 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/tidegate/tidegate/policy"
+	"github.com/tidegate/tidegate/transport"
+	"github.com/tidegate/tidegate/transport/mqtt"
+)
+
+// publisher takes what devices publish over MQTT the way of every message.
+type publisher struct{ *Agent }
+
+var errNoPasswords = errors.New("a password was given, and nothing here can check it")
+
+// Identify tells a device by its certificate, else by a token as its password.
+func (p publisher) Identify(cs tls.ConnectionState, c mqtt.Credentials) (policy.Device, error) {
+	switch {
+	case len(cs.PeerCertificates) > 0:
+		return transport.VerifyDevice(cs, p.edgeTLS.Load().Pool, p.self.TrustDomain)
+	case c.Password == "":
+		return policy.Device{}, nil // unknown: the policy says what is open to it
+	case p.tokens == nil:
+		return policy.Device{}, errNoPasswords
+	}
+	return p.tokens.Verify(time.Now(), c.Password)
+}
+
+// methodPublish is that of publications where policies name methods.
+const methodPublish = "PUBLISH"
+
+// Publish sends a message on as an HTTP POST in CloudEvents' binary mode.
+func (p publisher) Publish(ctx context.Context, pub *mqtt.Publication) mqtt.Verdict {
+	a := p.Agent
+	r := postOf(ctx, pub)
+	w := &publishWriter{header: http.Header{}}
+	x := &exchange{agent: a, view: a.view.Load(), w: w, r: r, started: time.Now()}
+	x.message = messageOf(r, pub.Device)
+	x.message.Method = methodPublish
+	x.body = &body{length: int64(len(pub.Payload)), small: pub.Payload}
+	x.begin()
+	func() {
+		defer x.finish()
+		defer abandoned()
+		x.run()
+	}()
+	return publishVerdict(x, w)
+}
+
+// abandoned takes the panic by which an exchange ends whose answer nobody wants.
+func abandoned() {
+	if r := recover(); r != nil && r != http.ErrAbortHandler {
+		panic(r)
+	}
+}
+
+// postOf is the request that a service gets of a publication.
+func postOf(ctx context.Context, pub *mqtt.Publication) *http.Request {
+	h := make(http.Header, len(pub.Properties)+9)
+	for _, p := range pub.Properties {
+		if httpguts.ValidHeaderFieldName(p.Key) && httpguts.ValidHeaderFieldValue(p.Value) {
+			h.Add(p.Key, p.Value)
+		}
+	}
+	transport.StripEdge(h)
+	for _, name := range ownHeaders {
+		h.Del(name)
+	}
+	setEvent(h, pub)
+	path := topicPath(pub.Topic)
+	u := &url.URL{Path: "/" + pub.Topic, RawPath: path}
+	r := &http.Request{
+		Method: http.MethodPost, URL: u, Host: pub.Host, Header: h, RemoteAddr: pub.Client.String(), TLS: pub.TLS,
+		Proto: "MQTT", Body: http.NoBody, ContentLength: int64(len(pub.Payload)),
+	}
+	return r.WithContext(ctx)
+}
+
+// ownHeaders are not for user properties to set.
+var ownHeaders = [...]string{"Host", "Content-Length", "Content-Type", "Idempotency-Key", "Authorization"}
+
+// setEvent describes a publication (CloudEvents 1.0, HTTP binding, section 3.1).
+func setEvent(h http.Header, pub *mqtt.Publication) {
+	contentType := pub.ContentType
+	if contentType == "" || !httpguts.ValidHeaderFieldValue(contentType) {
+		contentType = "application/octet-stream"
+	}
+	h["Content-Type"] = []string{contentType}
+	h["Ce-Specversion"] = []string{"1.0"}
+	h["Ce-Type"] = []string{"io.tidegate.publish"}
+	h["Ce-Id"] = []string{eventValue(pub.ID)}
+	h["Ce-Source"] = []string{"/devices/" + url.PathEscape(pub.Device.ID)}
+	h["Ce-Subject"] = []string{eventValue(pub.Topic)}
+	h["Ce-Time"] = []string{pub.Received.UTC().Format(time.RFC3339Nano)}
+	if pub.QoS > 0 { // the service can tell a repetition
+		h["Idempotency-Key"] = []string{strconv.QuoteToASCII(pub.ID)}
+	}
+}
+
+// eventValue encodes an attribute for a header (CloudEvents HTTP binding, section
+// 3.1.3.2).
+func eventValue(s string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c > ' ' && c <= '~' && c != '"' && c != '%' {
+			b.WriteByte(c)
+		} else {
+			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+		}
+	}
+	return b.String()
+}
+
+// topicPath is the path that routes see of a topic: its levels are segments.
+func topicPath(topic string) string {
+	levels := strings.Split(topic, "/")
+	for i, level := range levels {
+		levels[i] = url.PathEscape(level)
+	}
+	return "/" + strings.Join(levels, "/")
+}
+
+// publishWriter keeps of an answer what a publisher can be told.
+type publishWriter struct {
+	header http.Header
+	status int
+}
+
+func (w *publishWriter) Header() http.Header { return w.header }
+
+func (w *publishWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+}
+
+func (w *publishWriter) Write(b []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return len(b), nil
+}
+
+// FlushError exists for answers that are streamed.
+func (w *publishWriter) FlushError() error { return nil }
+
+// publishVerdict turns an answer into MQTT's words.
+func publishVerdict(x *exchange, w *publishWriter) mqtt.Verdict {
+	v := mqtt.Verdict{Reason: x.reason}
+	if v.Reason == "" && w.status >= 300 {
+		v.Reason = "the service answered " + strconv.Itoa(w.status)
+	}
+	if seconds, err := strconv.Atoi(w.header.Get(textproto.CanonicalMIMEHeaderKey("Retry-After"))); err == nil {
+		v.Retry = time.Duration(seconds) * time.Second
+	}
+	var code packets.Code
+	v.Result, code = outcomeOfPublish(x, w.status)
+	v.Code = code.Code
+	return v
+}
+
+func outcomeOfPublish(x *exchange, status int) (mqtt.Result, packets.Code) {
+	switch {
+	case x.reason == reasonRate:
+		return mqtt.Busy, packets.ErrMessageRateTooHigh
+	case x.reason == reasonNoRoute:
+		return mqtt.Refused, packets.ErrTopicNameInvalid
+	case x.reason == reasonBadRequest:
+		return mqtt.Refused, packets.ErrImplementationSpecificError
+	case x.shed, status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && x.reason == "":
+		return mqtt.Busy, packets.ErrQuotaExceeded
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return mqtt.Refused, packets.ErrNotAuthorized
+	case status >= 200 && status < 300 && x.reason == "":
+		return mqtt.Accepted, packets.CodeSuccess
+	case x.reason != "" || status >= 500 || status < 200:
+		return mqtt.Failed, packets.ErrUnspecifiedError
+	case status == http.StatusBadRequest, status == http.StatusUnprocessableEntity, status == http.StatusUnsupportedMediaType:
+		return mqtt.Refused, packets.ErrPayloadFormatInvalid
+	}
+	return mqtt.Refused, packets.ErrImplementationSpecificError
+}

@@ -1,0 +1,83 @@
+package edge
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+
+	"github.com/tidegate/tidegate/policy"
+	"github.com/tidegate/tidegate/transport/mqtt"
+)
+
+// protoMQTT is the name of MQTT in ALPN.
+const protoMQTT = "mqtt"
+
+// serveMQTT serves a connection after its handshake, in the calling goroutine.
+func (s *Server) serveMQTT(c *connection, conn net.Conn, cs tls.ConnectionState) {
+	c.begin()
+	defer c.end()
+	s.cfg.MQTT.Serve(mqtt.Link{Conn: conn, TLS: cs, Known: func(d policy.Device) error { return s.known(c, d) }})
+}
+
+// known notes the device of a connection, unless it is revoked.
+func (s *Server) known(c *connection, d policy.Device) error {
+	c.shown.Store(true)
+	c.device.Store(&d) // before the check: Expel must not miss it
+	if err := s.checkRevoked(d); err != nil {
+		c.device.Store(nil)
+		return err
+	}
+	return nil
+}
+
+// lastWords is how long a QUIC connection stays after its MQTT stream ended, so
+// that the device can read what was sent last.
+const lastWords = 500 * time.Millisecond
+
+// serveMQTTStream serves MQTT on the first stream that a device opens, as EMQX
+// and NanoMQ do it. There is no other.
+func (s *Server) serveMQTTStream(c *connection) {
+	defer closeQUIC(c.quic, http3.ErrCodeNoError, "")
+	ctx, cancel := context.WithTimeout(s.life, s.cfg.Limits.HeaderTimeout)
+	stream, err := c.quic.AcceptStream(ctx)
+	cancel()
+	if err != nil {
+		return
+	}
+	c.headers.over(stream.StreamID())
+	s.serveMQTT(c, &streamConn{stream, c.quic}, c.quic.ConnectionState().TLS)
+	select {
+	case <-c.quic.Context().Done():
+	case <-s.life.Done():
+	case <-time.After(lastWords):
+	}
+}
+
+// streamConn is a stream that is all there is of its connection.
+type streamConn struct {
+	*quic.Stream
+	conn *quic.Conn
+}
+
+func (c *streamConn) LocalAddr() net.Addr  { return c.conn.LocalAddr() }
+func (c *streamConn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
+
+// Read ends like a TCP connection's when the device closed the QUIC connection.
+func (c *streamConn) Read(b []byte) (int, error) {
+	n, err := c.Stream.Read(b)
+	if closed, ok := errors.AsType[*quic.ApplicationError](err); ok && closed.Remote {
+		err = net.ErrClosed
+	}
+	return n, err
+}
+
+// Close ends both directions of the stream.
+func (c *streamConn) Close() error {
+	c.CancelRead(0)
+	return c.Stream.Close()
+}

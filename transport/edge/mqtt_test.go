@@ -1,0 +1,191 @@
+package edge
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tidegate/tidegate/policy"
+	"github.com/tidegate/tidegate/transport"
+	"github.com/tidegate/tidegate/transport/mqtt"
+)
+
+// CONNECT and CONNACK of MQTT 3.1.1, and a PUBLISH at QoS 1 with its PUBACK.
+var (
+	mqttConnect = []byte{0x10, 14, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0, 2, 'c', '1'}
+	mqttConnack = []byte{0x20, 2, 0, 0}
+	mqttPublish = []byte{0x32, 6, 0, 1, 'a', 0, 7, 'x'}
+	mqttPuback  = []byte{0x40, 2, 0, 7}
+)
+
+// certified tells devices by certificate alone, and takes everything.
+type certified struct {
+	b    *bench
+	from atomic.Pointer[mqtt.Publication]
+}
+
+func (h *certified) Identify(cs tls.ConnectionState, _ mqtt.Credentials) (policy.Device, error) {
+	if len(cs.PeerCertificates) == 0 {
+		return policy.Device{}, nil
+	}
+	return transport.VerifyDevice(cs, h.b.authority.Pool(), testDomain)
+}
+
+func (h *certified) Publish(_ context.Context, p *mqtt.Publication) mqtt.Verdict {
+	h.from.Store(p)
+	return mqtt.Verdict{}
+}
+
+func newMQTTBench(t *testing.T, change func(*Config)) (*bench, *certified) {
+	h := &certified{}
+	server := must[*mqtt.Server](t)(mqtt.New(mqtt.Config{Handler: h}))
+	t.Cleanup(server.Close)
+	h.b = newBench(t, hello, func(c *Config) {
+		c.MQTT, c.ClientAuth = server, Optional
+		if change != nil {
+			change(c)
+		}
+	})
+	return h.b, h
+}
+
+// dialMQTT opens a connection of a kind, as a device.
+func (b *bench) dialMQTT(t *testing.T, kind string) net.Conn {
+	t.Helper()
+	conf := b.clientTLS(b.device(t, "d1"))
+	switch kind {
+	case "tls":
+		return must[net.Conn](t)(tls.Dial("tcp", b.tcp, conf))
+	case "tls with alpn":
+		conf.NextProtos = []string{"mqtt"}
+		return must[net.Conn](t)(tls.Dial("tcp", b.tcp, conf))
+	}
+	conf.NextProtos = []string{"mqtt"}
+	conn, err := b.dialQUIC(t, conf)
+	check(t, err)
+	stream, err := conn.OpenStream()
+	check(t, err)
+	return &streamConn{stream, conn}
+}
+
+var mqttLinks = []string{"tls", "tls with alpn", "quic"}
+
+func exchangeMQTT(t *testing.T, conn net.Conn, send, want []byte) {
+	t.Helper()
+	check(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	_, err := conn.Write(send)
+	check(t, err)
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("got %x, want %x: %v", got, want, err)
+	}
+}
+
+func TestMQTTIsServedBesideHTTP(t *testing.T) {
+	b, h := newMQTTBench(t, nil)
+	each(t, mqttLinks, func(t *testing.T, kind string) {
+		conn := b.dialMQTT(t, kind)
+		defer conn.Close()
+		exchangeMQTT(t, conn, mqttConnect, mqttConnack)
+		exchangeMQTT(t, conn, mqttPublish, mqttPuback)
+		p := h.from.Swap(nil)
+		if p == nil || p.Device.ID != "d1" || p.Device.Properties["tenant"] != "acme" || p.Host != testHost || p.Client.String() != conn.LocalAddr().String() {
+			t.Errorf("%+v", p)
+		}
+	})
+	each(t, protocols, func(t *testing.T, proto string) {
+		if rsp, _ := get(t, b.client(t, proto), "/"); rsp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d", proto, rsp.StatusCode)
+		}
+	})
+}
+
+// Clients that offer no ALPN are told apart by their first byte; those of HTTP
+// have their certificate all the same.
+func TestHTTPWithoutALPNIsServed(t *testing.T) {
+	b, _ := newMQTTBench(t, func(c *Config) {
+		c.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			d, _ := DeviceFrom(r.Context())
+			fmt.Fprint(w, d.ID, " ", r.TLS != nil)
+		})
+	})
+	conn := must[*tls.Conn](t)(tls.Dial("tcp", b.tcp, b.clientTLS(b.device(t, "d1"))))
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	for range 2 {
+		fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", testHost)
+		rsp := must[*http.Response](t)(http.ReadResponse(r, nil))
+		if body := string(must[[]byte](t)(io.ReadAll(rsp.Body))); body != "d1 true" {
+			t.Errorf("%q", body)
+		}
+	}
+}
+
+func TestARevokedDeviceLosesItsMQTTConnection(t *testing.T) {
+	var revoked atomic.Bool
+	b, _ := newMQTTBench(t, func(c *Config) { c.Revoked = func(policy.Device) bool { return revoked.Load() } })
+	each(t, mqttLinks, func(t *testing.T, kind string) {
+		conn := b.dialMQTT(t, kind)
+		defer conn.Close()
+		exchangeMQTT(t, conn, mqttConnect, mqttConnack)
+		revoked.Store(true)
+		defer revoked.Store(false)
+		if n := b.Expel(); n != 1 {
+			t.Errorf("%d connections", n)
+		}
+		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			t.Error("something came")
+		}
+	})
+}
+
+func TestMQTTConnectionsDrain(t *testing.T) {
+	each(t, mqttLinks, func(t *testing.T, kind string) {
+		b, _ := newMQTTBench(t, nil)
+		conn := b.dialMQTT(t, kind)
+		defer conn.Close()
+		five := bytes.Clone(mqttConnect)
+		five = append(append([]byte{0x10, 15}, five[2:12]...), 0, 0, 2, 'c', '1')
+		five[8] = 5
+		check(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+		_, err := conn.Write(five)
+		check(t, err)
+		head := make([]byte, 2)
+		_, err = io.ReadFull(conn, head)
+		check(t, err)
+		_, err = io.ReadFull(conn, make([]byte, head[1]))
+		check(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		check(t, b.Shutdown(ctx))
+		if rest, _ := io.ReadAll(conn); len(rest) < 3 || rest[0] != 0xe0 || rest[2] != 0x8b {
+			t.Errorf("%x, not DISCONNECT: server shutting down", rest)
+		}
+	})
+}
+
+// A connection that shakes hands and says nothing is closed.
+func TestWhoSaysNothingAfterTheHandshakeIsClosed(t *testing.T) {
+	b, _ := newMQTTBench(t, func(c *Config) { c.Limits.HeaderTimeout = 200 * time.Millisecond })
+	each(t, mqttLinks[:1], func(t *testing.T, kind string) {
+		conn := b.dialMQTT(t, kind)
+		defer conn.Close()
+		check(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+		if _, err := conn.Read(make([]byte, 1)); err == nil || isTimeout(err) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func isTimeout(err error) bool {
+	ne, ok := err.(net.Error)
+	return ok && ne.Timeout()
+}

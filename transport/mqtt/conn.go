@@ -1,0 +1,212 @@
+package mqtt
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// Memory of a connection while nothing happens on it is mostly this.
+const readBuffer = 512
+
+// conn is one connection, from CONNECT to its end. Its own goroutine reads;
+// anybody may send.
+type conn struct {
+	srv     *Server
+	link    Link
+	r       *bufio.Reader
+	version byte
+	session *session
+	will    *will
+	aliases map[uint16]string
+	patient time.Duration // longest silence of the device; 0: any
+
+	writing sync.Mutex
+	ended   atomic.Bool // by us or by DISCONNECT: no will, or it was dealt with
+
+	drained  atomic.Pointer[context.Context] // set once it has to go; ends the wait for what is under way
+	over     chan struct{}
+	closing  sync.Once
+	finished sync.Once
+}
+
+func newConn(s *Server, l Link) *conn {
+	return &conn{srv: s, link: l, r: bufio.NewReaderSize(l.Conn, readBuffer), over: make(chan struct{})}
+}
+
+// run serves the connection to its end.
+func (c *conn) run() {
+	defer c.finish()
+	c.srv.metrics.connections.Inc()
+	defer c.srv.metrics.connections.Dec()
+	if c.connect() {
+		c.part(c.serve())
+	}
+	if c.session != nil {
+		c.srv.release(c)
+	}
+}
+
+// part ends a connection that served.
+func (c *conn) part(err error) {
+	if ctx := c.drained.Load(); ctx != nil {
+		// What was not acknowledged by now the device sends again, to another agent.
+		c.session.settle(*ctx)
+		c.ended.Store(true)
+		c.dismiss(packets.ErrServerShuttingDown)
+		return
+	}
+	c.fail(err)
+}
+
+func (c *conn) finish() {
+	c.close()
+	c.finished.Do(func() { close(c.over) })
+}
+
+func (c *conn) close() { c.closing.Do(func() { _ = c.link.Close() }) }
+
+// serve takes packets until the connection ends; nil: the device said goodbye.
+func (c *conn) serve() error {
+	for {
+		if err := c.link.SetReadDeadline(c.silentUntil()); err != nil {
+			return err
+		}
+		if c.drained.Load() != nil {
+			return nil
+		}
+		p, err := readPacket(c.r, c.version, c.srv.cfg.Limits.MaxPacket)
+		if err != nil {
+			return err
+		}
+		if goodbye, err := c.take(p); goodbye || err != nil {
+			return err
+		}
+	}
+}
+
+func (c *conn) silentUntil() time.Time {
+	if c.patient == 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(c.patient)
+}
+
+// take does what a packet asks for.
+func (c *conn) take(p *packets.Packet) (goodbye bool, err error) {
+	switch p.FixedHeader.Type {
+	case packets.Publish:
+		return false, c.publish(p)
+	case packets.Pubrel:
+		return false, c.send(c.session.released(c.version, p.PacketID))
+	case packets.Pingreq:
+		return false, c.send(c.packet(packets.Pingresp))
+	case packets.Subscribe:
+		return false, c.send(c.suback(p))
+	case packets.Unsubscribe:
+		return false, c.send(c.unsuback(p))
+	case packets.Puback, packets.Pubrec, packets.Pubcomp:
+		return false, nil // answers to nothing that we sent
+	case packets.Disconnect:
+		return true, c.disconnected(p)
+	}
+	return false, packets.ErrProtocolViolation // a second CONNECT
+}
+
+// disconnected is the device's own goodbye (MQTT 5.0, section 3.14).
+func (c *conn) disconnected(p *packets.Packet) error {
+	if c.version == 5 && p.Properties.SessionExpiryIntervalFlag {
+		if c.session.expiry() == 0 && p.Properties.SessionExpiryInterval > 0 {
+			return packets.ErrProtocolViolationZeroNonZeroExpiry
+		}
+		c.session.expireAfter(c.srv.expiry(p.Properties.SessionExpiryInterval))
+	}
+	c.ended.Store(p.ReasonCode != packets.CodeDisconnectWillMessage.Code)
+	return nil
+}
+
+func (c *conn) packet(kind byte) *packets.Packet {
+	return &packets.Packet{FixedHeader: packets.FixedHeader{Type: kind}, ProtocolVersion: c.version}
+}
+
+// send writes a packet; nil: nothing is to be said.
+func (c *conn) send(p *packets.Packet) error {
+	if p == nil {
+		return nil
+	}
+	raw, err := encode(p)
+	if err != nil {
+		return err
+	}
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if err := c.link.SetWriteDeadline(time.Now().Add(c.srv.cfg.Limits.WriteTimeout)); err != nil {
+		return err
+	}
+	_, err = c.link.Write(raw)
+	return err
+}
+
+// tell sends what comes of work elsewhere; a connection that does not take it
+// is over.
+func (c *conn) tell(p *packets.Packet) {
+	if c.send(p) != nil {
+		c.close()
+	}
+}
+
+// fail says why the connection ends, as far as the protocol can. Closing without
+// a word is all that MQTT 3.1.1 has.
+func (c *conn) fail(err error) {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return
+	}
+	code := packets.Code{}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		code = packets.ErrKeepAliveTimeout
+	case isOurs(err):
+		code = packets.Code{Code: codeOf(err), Reason: err.Error()}
+	default: // of the network
+		return
+	}
+	c.srv.metrics.violation(code.Code)
+	c.srv.log.Debug("MQTT connection ended", "remote", c.link.RemoteAddr(), "device", c.session.device.ID, "reason", err)
+	c.dismiss(code)
+}
+
+func isOurs(err error) bool {
+	if _, ok := errors.AsType[packets.Code](err); ok {
+		return true
+	}
+	return errors.Is(err, errMalformed)
+}
+
+// dismiss ends the connection for a reason.
+func (c *conn) dismiss(code packets.Code) {
+	if c.version == 5 {
+		p := c.packet(packets.Disconnect)
+		p.ReasonCode, p.Properties.ReasonString = code.Code, code.Reason
+		_ = c.send(p)
+	}
+	c.close()
+}
+
+// drain has the connection go once what it brought is dealt with, or at the end
+// of the context.
+func (c *conn) drain(ctx context.Context) {
+	c.drained.Store(&ctx)
+	_ = c.link.SetReadDeadline(time.Unix(1, 0))
+	select {
+	case <-c.over:
+	case <-ctx.Done():
+		c.close()
+	}
+}

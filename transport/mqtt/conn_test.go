@@ -1,0 +1,247 @@
+package mqtt
+
+import (
+	"context"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+func TestConnectIsRefusedWithAReason(t *testing.T) {
+	for name, c := range map[string]struct {
+		version byte
+		change  func(*packets.Packet)
+		code    byte
+	}{
+		"wrong password, 3.1.1":   {4, func(p *packets.Packet) { p.Connect.PasswordFlag, p.Connect.Password = true, []byte("wrong") }, 5},
+		"wrong password, 5":       {5, func(p *packets.Packet) { p.Connect.PasswordFlag, p.Connect.Password = true, []byte("wrong") }, 0x86},
+		"no client id, 3.1.1":     {4, func(p *packets.Packet) { p.Connect.ClientIdentifier, p.Connect.Clean = "", false }, 2},
+		"long client id":          {5, func(p *packets.Packet) { p.Connect.ClientIdentifier = strings.Repeat("x", 257) }, 0x85},
+		"version 3.1":             {3, func(p *packets.Packet) { p.Connect.ProtocolName = []byte("MQIsdp") }, 1},
+		"version 6":               {6, func(*packets.Packet) {}, 1},
+		"enhanced authentication": {5, func(p *packets.Packet) { p.Properties.AuthenticationMethod = "SCRAM" }, 0x8C},
+		"retained will": {5, func(p *packets.Packet) {
+			p.Connect.WillFlag, p.Connect.WillTopic, p.Connect.WillPayload, p.Connect.WillRetain = true, "w", []byte("x"), true
+		}, 0x9A},
+		"will to a wildcard": {5, func(p *packets.Packet) {
+			p.Connect.WillFlag, p.Connect.WillTopic, p.Connect.WillPayload = true, "w/#", []byte("x")
+		}, 0x90},
+	} {
+		t.Run(name, func(t *testing.T) {
+			serving(t, &takes{}, Limits{}, func(t *testing.T, s *Server) {
+				d := call(t, s, c.version, c.change)
+				if ack := d.want(packets.Connack); ack.ReasonCode != c.code {
+					t.Errorf("%#x, not %#x", ack.ReasonCode, c.code)
+				}
+				if p := d.next(); p != nil {
+					t.Errorf("%+v", p)
+				}
+			})
+		})
+	}
+}
+
+func TestConnackSaysWhatIsNotOffered(t *testing.T) {
+	serving(t, &takes{}, Limits{}, func(t *testing.T, s *Server) {
+		d := connect(t, s, 5, func(p *packets.Packet) {
+			p.Connect.ClientIdentifier, p.Connect.Keepalive = "", 0
+			p.Properties.SessionExpiryInterval, p.Properties.SessionExpiryIntervalFlag = 1<<32-1, true
+		})
+		pr := d.ack.Properties
+		if pr.AssignedClientID == "" || pr.ServerKeepAlive != 1200 || pr.SessionExpiryInterval != 3600 || pr.MaximumPacketSize != 256<<10 || pr.TopicAliasMaximum != 16 ||
+			!pr.RetainAvailableFlag || pr.RetainAvailable != 0 || !pr.SharedSubAvailableFlag || pr.SharedSubAvailable != 0 || !pr.SubIDAvailableFlag || pr.SubIDAvailable != 0 {
+			t.Errorf("%+v", pr)
+		}
+	})
+}
+
+func TestWhoBreaksTheProtocolIsTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		do   func(d *device)
+		code packets.Code
+	}{
+		"second CONNECT": {func(d *device) {
+			d.send(func() *packets.Packet {
+				p := d.packet(packets.Connect)
+				p.Connect.ProtocolName = []byte("MQTT")
+				return p
+			}())
+		}, packets.ErrProtocolViolation},
+		"wildcard in a topic": {func(d *device) { d.publish(1, 1, "a/#", "x") }, packets.ErrTopicNameInvalid},
+		"retained message":    {func(d *device) { d.publish(1, 1, "a", "x", func(p *packets.Packet) { p.FixedHeader.Retain = true }) }, packets.ErrRetainNotSupported},
+		"too large":           {func(d *device) { d.write([]byte{0x30, 0xff, 0xff, 0xff, 0x7f}) }, packets.ErrPacketTooLarge},
+		"endless length":      {func(d *device) { d.write([]byte{0x30, 0x80, 0x80, 0x80, 0x80, 0x80}) }, packets.ErrMalformedPacket},
+		"cut SUBSCRIBE":       {func(d *device) { d.write([]byte{0x82, 6, 0, 1, 0, 0, 1, 'a'}) }, packets.ErrMalformedPacket},
+		"silence":             {func(d *device) { time.Sleep(100 * time.Second) }, packets.ErrKeepAliveTimeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			serving(t, &takes{}, Limits{}, func(t *testing.T, s *Server) {
+				other := connect(t, s, 5, func(p *packets.Packet) { p.Connect.ClientIdentifier, p.Connect.Keepalive = "other", 600 })
+				d := connect(t, s, 5)
+				c.do(d)
+				d.wantEnd(c.code)
+				other.publish(1, 1, "a", "unharmed")
+				other.wantAck(packets.Puback, 1, 0)
+			})
+		})
+	}
+}
+
+func TestKeepAliveKeepsTheConnection(t *testing.T) {
+	serving(t, &takes{}, Limits{}, func(t *testing.T, s *Server) {
+		d := connect(t, s, 4)
+		for range 5 {
+			time.Sleep(80 * time.Second) // of 90 allowed
+			d.send(d.packet(packets.Pingreq))
+			d.want(packets.Pingresp)
+		}
+		time.Sleep(91 * time.Second)
+		d.wantEnd(packets.Code{})
+	})
+}
+
+func TestWhoSaysNothingIsForgotten(t *testing.T) {
+	serving(t, &takes{}, Limits{}, func(t *testing.T, s *Server) {
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		began := time.Now()
+		s.Serve(Link{Conn: theirs})
+		if took := time.Since(began); took != 10*time.Second {
+			t.Errorf("after %s", took)
+		}
+	})
+}
+
+func TestAnotherConnectionTakesTheSessionOver(t *testing.T) {
+	serving(t, &takes{}, Limits{}, func(t *testing.T, s *Server) {
+		first := connect(t, s, 5, lasting)
+		second := connect(t, s, 5, lasting)
+		first.wantEnd(packets.ErrSessionTakenOver)
+		if !second.ack.SessionPresent {
+			t.Error("the session is new")
+		}
+		stranger := connect(t, s, 5, lasting, func(p *packets.Packet) { p.Connect.Username = []byte("d2") }) // same client id
+		if stranger.ack.SessionPresent {
+			t.Error("another device has the session")
+		}
+		second.send(second.packet(packets.Pingreq))
+		second.want(packets.Pingresp)
+	})
+}
+
+func TestSessionsEndInTime(t *testing.T) {
+	serving(t, &takes{}, Limits{Sessions: 1}, func(t *testing.T, s *Server) {
+		connect(t, s, 5, lasting).leave()
+		time.Sleep(599 * time.Second)
+		if d := connect(t, s, 5, lasting); !d.ack.SessionPresent {
+			t.Error("it ended too early")
+		} else {
+			d.leave()
+		}
+		time.Sleep(601 * time.Second)
+		if d := connect(t, s, 5, lasting); d.ack.SessionPresent {
+			t.Error("it is still there")
+		} else {
+			d.leave()
+		}
+		connect(t, s, 5, lasting, func(p *packets.Packet) { p.Connect.ClientIdentifier = "second" }).leave()
+		if d := connect(t, s, 5, lasting, func(p *packets.Packet) { p.Connect.ClientIdentifier = "second" }); d.ack.SessionPresent {
+			t.Error("more are kept than may be")
+		}
+		if d := connect(t, s, 5); d.ack.SessionPresent {
+			t.Error("a clean start found a session")
+		}
+	})
+}
+
+func TestWills(t *testing.T) {
+	willed := func(delay uint32) func(*packets.Packet) {
+		return func(p *packets.Packet) {
+			lasting(p)
+			p.Connect.WillFlag, p.Connect.WillTopic, p.Connect.WillPayload, p.Connect.WillQos = true, "gone", []byte("will"), 1
+			p.Connect.WillProperties.WillDelayInterval = delay
+		}
+	}
+	for name, c := range map[string]struct {
+		delay uint32
+		do    func(s *Server, d *device)
+		sent  bool
+	}{
+		"vanished":                   {0, func(_ *Server, d *device) { d.vanish() }, true},
+		"silent":                     {0, func(*Server, *device) { time.Sleep(91 * time.Second) }, true},
+		"said goodbye":               {0, func(_ *Server, d *device) { d.leave() }, false},
+		"said goodbye, with will":    {0, func(_ *Server, d *device) { p := d.packet(packets.Disconnect); p.ReasonCode = 4; d.send(p) }, true},
+		"delayed":                    {30, func(_ *Server, d *device) { d.vanish(); time.Sleep(31 * time.Second) }, true},
+		"delayed, not yet":           {30, func(_ *Server, d *device) { d.vanish(); time.Sleep(29 * time.Second) }, false},
+		"delayed, and came back":     {30, func(s *Server, d *device) { d.vanish(); connect(d.t, s, 5, lasting).leave(); time.Sleep(time.Minute) }, false},
+		"delayed beyond the session": {6000, func(_ *Server, d *device) { d.vanish(); time.Sleep(601 * time.Second) }, true},
+		"drained":                    {0, func(s *Server, d *device) { _ = s.Shutdown(d.t.Context()) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &takes{}
+			serving(t, h, Limits{}, func(t *testing.T, s *Server) {
+				c.do(s, connect(t, s, 5, willed(c.delay)))
+				synctest.Wait()
+				want := []string(nil)
+				if c.sent {
+					want = []string{"will"}
+				}
+				if got := h.payloads(); !slices.Equal(got, want) {
+					t.Errorf("%q", got)
+				}
+			})
+		})
+	}
+}
+
+// Promise: draining loses no acknowledged message, and none that was taken in
+// goes unacknowledged.
+func TestDrainAcknowledgesWhatItTook(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version byte) {
+		h := &takes{answer: func(*Publication) Verdict { time.Sleep(2 * time.Second); return Verdict{} }}
+		serving(t, h, Limits{}, func(t *testing.T, s *Server) {
+			d := connect(t, s, version)
+			d.publish(1, 1, "a", "x")
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			began := time.Now()
+			if err := s.Shutdown(ctx); err != nil {
+				t.Error(err)
+			}
+			d.wantAck(packets.Puback, 1, 0)
+			d.wantEnd(packets.ErrServerShuttingDown)
+			if took := time.Since(began); took < 2*time.Second || took > 3*time.Second {
+				t.Errorf("took %s", took)
+			}
+			ours, theirs := net.Pipe()
+			defer ours.Close()
+			s.Serve(Link{Conn: theirs}) // ends at once
+		})
+	})
+}
+
+func TestSubscriptionsAreRefused(t *testing.T) {
+	for version, code := range map[byte]byte{4: 0x80, 5: 0x87} {
+		serving(t, &takes{}, Limits{}, func(t *testing.T, s *Server) {
+			d := connect(t, s, version)
+			p := d.packet(packets.Subscribe)
+			p.PacketID, p.Filters = 9, packets.Subscriptions{{Filter: "a/#"}, {Filter: "b", Qos: 1}}
+			d.send(p)
+			if ack := d.want(packets.Suback); ack.PacketID != 9 || !slices.Equal(ack.ReasonCodes, []byte{code, code}) {
+				t.Errorf("%+v", ack)
+			}
+			p = d.packet(packets.Unsubscribe)
+			p.PacketID, p.Filters = 10, packets.Subscriptions{{Filter: "a/#"}}
+			d.send(p)
+			if ack := d.want(packets.Unsuback); ack.PacketID != 10 {
+				t.Errorf("%+v", ack)
+			}
+		})
+	}
+}

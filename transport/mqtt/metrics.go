@@ -1,0 +1,90 @@
+package mqtt
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	connections prometheus.Gauge
+	messages    *prometheus.CounterVec
+	refused     *prometheus.CounterVec
+	violations  *prometheus.CounterVec
+	takenOver   prometheus.Counter
+	overflow    prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		connections: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tidegate_mqtt_connections",
+			Help: "Open MQTT connections.",
+		}),
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tidegate_mqtt_messages_total",
+			Help: "Messages that devices published over MQTT, by what became of them each time they were offered: accepted, refused, busy, failed.",
+		}, []string{"qos", "result"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tidegate_mqtt_connects_refused_total",
+			Help: "Connections refused after CONNECT, by reason code of MQTT 5.",
+		}, []string{"code"}),
+		violations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tidegate_mqtt_disconnects_total",
+			Help: "Connections that the agent ended for what the device did, by reason code of MQTT 5.",
+		}, []string{"code"}),
+		takenOver: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tidegate_mqtt_sessions_taken_over_total",
+			Help: "Sessions that another connection of the same device took over.",
+		}),
+		overflow: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tidegate_mqtt_overflow_total",
+			Help: "Messages that exceeded what a session may have under way.",
+		}),
+	}
+	if reg == nil {
+		return m, nil
+	}
+	for i, c := range m.all() {
+		if err := reg.Register(c); err != nil {
+			for _, done := range m.all()[:i] {
+				reg.Unregister(done)
+			}
+			return nil, fmt.Errorf("MQTT metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+func (m *metrics) all() []prometheus.Collector {
+	return []prometheus.Collector{m.connections, m.messages, m.refused, m.violations, m.takenOver, m.overflow}
+}
+
+func (m *metrics) unregister(reg prometheus.Registerer) {
+	if reg == nil {
+		return
+	}
+	for _, c := range m.all() {
+		reg.Unregister(c)
+	}
+}
+
+var resultNames = [...]string{Accepted: "accepted", Refused: "refused", Busy: "busy", Failed: "failed"}
+
+// String returns the result as used in metrics.
+func (r Result) String() string {
+	if int(r) < len(resultNames) {
+		return resultNames[r]
+	}
+	return "result(" + strconv.Itoa(int(r)) + ")"
+}
+
+func (m *metrics) published(qos byte, r Result) {
+	m.messages.WithLabelValues(strconv.Itoa(int(qos)), r.String()).Inc()
+}
+
+func (m *metrics) refuse(code byte)    { m.refused.WithLabelValues(hex(code)).Inc() }
+func (m *metrics) violation(code byte) { m.violations.WithLabelValues(hex(code)).Inc() }
+
+func hex(code byte) string { return fmt.Sprintf("0x%02X", code) }

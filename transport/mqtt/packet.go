@@ -1,0 +1,139 @@
+package mqtt
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// errMalformed is the kind of errors about bytes that are no packet.
+var errMalformed = errors.New("malformed packet")
+
+// readPacket reads one packet of at most max bytes, in the form of the protocol
+// version. What it returns shares no memory with the reader.
+func readPacket(r *bufio.Reader, version byte, max int) (*packets.Packet, error) {
+	first, err := r.ReadByte()
+	if err != nil {
+		return nil, err
+	}
+	p := &packets.Packet{ProtocolVersion: version}
+	if err := p.FixedHeader.Decode(first); err != nil {
+		return nil, err
+	}
+	if p.FixedHeader.Remaining, err = readLength(r); err != nil {
+		return nil, err
+	}
+	if p.FixedHeader.Remaining > max {
+		return nil, packets.ErrPacketTooLarge
+	}
+	// Memory follows what arrives, not what the header claims.
+	var body bytes.Buffer
+	if _, err := io.CopyN(&body, r, int64(p.FixedHeader.Remaining)); err != nil {
+		return nil, err
+	}
+	return p, decode(p, body.Bytes())
+}
+
+// readLength reads a variable byte integer (MQTT 5.0, section 1.5.5).
+func readLength(r io.ByteReader) (n int, err error) {
+	for shift := 0; shift < 28; shift += 7 {
+		b, err := r.ReadByte()
+		if err != nil {
+			return 0, err
+		}
+		n |= int(b&0x7f) << shift
+		if b < 0x80 {
+			return n, nil
+		}
+	}
+	return 0, packets.ErrMalformedVariableByteInteger
+}
+
+// decode guards the codec, which reads past the end of some cut packets.
+func decode(p *packets.Packet, body []byte) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", errMalformed, r)
+		}
+	}()
+	switch p.FixedHeader.Type {
+	case packets.Connect:
+		if err = p.ConnectDecode(body); err == nil {
+			err = fault(p.ConnectValidate())
+		}
+	case packets.Publish:
+		if err = p.PublishDecode(body); err == nil && p.ProtocolVersion == 5 && p.Properties.TopicAliasFlag && p.Properties.TopicAlias == 0 {
+			err = packets.ErrTopicAliasInvalid
+		}
+	case packets.Puback:
+		err = p.PubackDecode(body)
+	case packets.Pubrec:
+		err = p.PubrecDecode(body)
+	case packets.Pubrel:
+		err = p.PubrelDecode(body)
+	case packets.Pubcomp:
+		err = p.PubcompDecode(body)
+	case packets.Subscribe:
+		if err = p.SubscribeDecode(body); err == nil {
+			err = fault(p.SubscribeValidate())
+		}
+	case packets.Unsubscribe:
+		if err = p.UnsubscribeDecode(body); err == nil {
+			err = fault(p.UnsubscribeValidate())
+		}
+	case packets.Pingreq:
+	case packets.Disconnect:
+		err = p.DisconnectDecode(body)
+	case packets.Auth:
+		err = packets.ErrBadAuthenticationMethod // none was agreed on
+	default:
+		err = packets.ErrProtocolViolation
+	}
+	return err
+}
+
+func fault(c packets.Code) error {
+	if c.Code == packets.CodeSuccess.Code {
+		return nil
+	}
+	return c
+}
+
+// encode returns the bytes of a packet that a server sends.
+func encode(p *packets.Packet) ([]byte, error) {
+	var buf bytes.Buffer
+	var err error
+	switch p.FixedHeader.Type {
+	case packets.Connack:
+		err = p.ConnackEncode(&buf)
+	case packets.Puback:
+		err = p.PubackEncode(&buf)
+	case packets.Pubrec:
+		err = p.PubrecEncode(&buf)
+	case packets.Pubcomp:
+		err = p.PubcompEncode(&buf)
+	case packets.Suback:
+		err = p.SubackEncode(&buf)
+	case packets.Unsuback:
+		err = p.UnsubackEncode(&buf)
+	case packets.Pingresp:
+		err = p.PingrespEncode(&buf)
+	case packets.Disconnect:
+		err = p.DisconnectEncode(&buf)
+	default:
+		err = fmt.Errorf("%w: type %d is not for a server to send", errMalformed, p.FixedHeader.Type)
+	}
+	return buf.Bytes(), err
+}
+
+// codeOf is the reason code of MQTT 5 for an error of the codec or of ours.
+func codeOf(err error) byte {
+	if code, ok := errors.AsType[packets.Code](err); ok {
+		return code.Code
+	}
+	return packets.ErrMalformedPacket.Code
+}

@@ -1,0 +1,282 @@
+package mqtt
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+func bothVersions(t *testing.T, test func(t *testing.T, version byte)) {
+	for _, version := range []byte{4, 5} {
+		t.Run(fmt.Sprintf("version %d", version), func(t *testing.T) { test(t, version) })
+	}
+}
+
+// Promise: an acknowledged message was accepted.
+func TestNothingIsAcknowledgedBeforeItIsAccepted(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version byte) {
+		let := make(chan bool)
+		h := &takes{answer: func(*Publication) Verdict { <-let; return Verdict{} }}
+		synctest.Test(t, func(t *testing.T) {
+			let = make(chan bool)
+			s, _ := New(Config{Handler: h})
+			defer s.Close()
+			d := connect(t, s, version)
+			d.publish(1, 7, "a", "one")
+			d.publish(2, 8, "b", "two")
+			d.wantNothing()
+			close(let)
+			first, second := d.next(), d.next()
+			if first.FixedHeader.Type == packets.Pubrec {
+				first, second = second, first
+			}
+			if first.FixedHeader.Type != packets.Puback || first.PacketID != 7 || second.FixedHeader.Type != packets.Pubrec || second.PacketID != 8 {
+				t.Fatalf("%+v, %+v", first, second)
+			}
+			rel := d.packet(packets.Pubrel)
+			rel.PacketID = 8
+			d.send(rel)
+			d.wantAck(packets.Pubcomp, 8, 0)
+		})
+	})
+}
+
+func TestQoS0IsHandedOverAndNotAnswered(t *testing.T) {
+	h := &takes{}
+	serving(t, h, Limits{}, func(t *testing.T, s *Server) {
+		d := connect(t, s, 4)
+		d.publish(0, 0, "a/b", "x")
+		d.wantNothing()
+		d.leave() // as soon as it is sent
+		synctest.Wait()
+		if got := h.payloads(); !slices.Equal(got, []string{"x"}) {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+func TestOneTopicKeepsItsOrderAndOthersDoNotWait(t *testing.T) {
+	var slow atomic.Bool
+	slow.Store(true)
+	h := &takes{answer: func(p *Publication) Verdict {
+		if p.Topic == "slow" && slow.Load() {
+			time.Sleep(time.Second)
+		}
+		return Verdict{}
+	}}
+	serving(t, h, Limits{}, func(t *testing.T, s *Server) {
+		d := connect(t, s, 5)
+		began := time.Now()
+		for i := range 3 {
+			d.publish(1, uint16(i+1), "slow", fmt.Sprint("s", i))
+		}
+		d.publish(1, 10, "fast", "f")
+		d.wantAck(packets.Puback, 10, 0)
+		if took := time.Since(began); took > 0 {
+			t.Errorf("the other topic waited for %s", took)
+		}
+		for i := range 3 {
+			d.wantAck(packets.Puback, uint16(i+1), 0)
+		}
+		if got := h.payloads(); !slices.Equal(slices.DeleteFunc(got, func(p string) bool { return p == "f" }), []string{"s0", "s1", "s2"}) {
+			t.Errorf("%q", got)
+		}
+		if took := time.Since(began); took != 3*time.Second {
+			t.Errorf("three one after the other took %s", took)
+		}
+	})
+}
+
+// A device that sends a message again, because it did not hear the
+// acknowledgement, gets that and no second delivery.
+func TestAMessageSentAgainIsAcknowledgedAndNotDeliveredAgain(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version byte) {
+		let := make(chan bool)
+		h := &takes{answer: func(*Publication) Verdict { <-let; return Verdict{} }}
+		synctest.Test(t, func(t *testing.T) {
+			let = make(chan bool)
+			s, _ := New(Config{Handler: h})
+			defer s.Close()
+			d := connect(t, s, version, lasting)
+			d.publish(1, 1, "a", "one")
+			d.publish(2, 2, "b", "two")
+			synctest.Wait()
+			d.vanish()
+			d = connect(t, s, version, lasting)
+			if !d.ack.SessionPresent {
+				t.Error("the session is not there")
+			}
+			d.publish(1, 1, "a", "one", again) // while it is under way
+			d.wantNothing()
+			close(let)
+			synctest.Wait()
+			<-d.got
+			<-d.got
+			d.vanish() // with the acknowledgements
+			d = connect(t, s, version, lasting)
+			d.publish(1, 1, "a", "one", again)
+			d.wantAck(packets.Puback, 1, 0)
+			d.publish(2, 2, "b", "two", again)
+			d.wantAck(packets.Pubrec, 2, 0)
+			if got := h.payloads(); len(got) != 2 {
+				t.Errorf("%q", got)
+			}
+			d.publish(1, 1, "a", "another") // the identifier is free again
+			d.wantAck(packets.Puback, 1, 0)
+			if ids := h.ids(); len(ids) != 3 || ids[2] == ids[0] || ids[2] == ids[1] {
+				t.Errorf("ids %q", ids)
+			}
+		})
+	})
+}
+
+func TestTheDeviceMayNameItsMessage(t *testing.T) {
+	h := &takes{}
+	serving(t, h, Limits{}, func(t *testing.T, s *Server) {
+		d := connect(t, s, 5)
+		d.publish(1, 1, "a", "x", func(p *packets.Packet) {
+			p.Properties.User = []packets.UserProperty{{Key: "ce-id", Val: "m-17"}, {Key: "x-kind", Val: "alarm"}}
+			p.Properties.ContentType = "application/json"
+		})
+		d.wantAck(packets.Puback, 1, 0)
+		p := h.got[0]
+		if p.ID != "m-17" || p.ContentType != "application/json" || !slices.Equal(p.Properties, []Property{{"x-kind", "alarm"}}) {
+			t.Errorf("%+v", p)
+		}
+	})
+}
+
+func TestWhatIsNotTaken(t *testing.T) {
+	refuses := func(v Verdict) *takes { return &takes{answer: func(*Publication) Verdict { return v }} }
+	t.Run("MQTT 5 hears the reason", func(t *testing.T) {
+		for _, qos := range []byte{1, 2} {
+			serving(t, refuses(Verdict{Result: Busy, Code: 0x97, Reason: "overload"}), Limits{}, func(t *testing.T, s *Server) {
+				d := connect(t, s, 5)
+				d.publish(qos, 1, "a", "x")
+				p := d.next()
+				if p.ReasonCode != 0x97 || p.Properties.ReasonString != "overload" {
+					t.Errorf("%+v", p)
+				}
+				d.publish(qos, 1, "a", "x") // the identifier is free again
+				if p := d.next(); p.ReasonCode != 0x97 {
+					t.Errorf("%+v", p)
+				}
+			})
+		}
+	})
+	t.Run("MQTT 3.1.1 waits until it is", func(t *testing.T) {
+		tries := 0
+		h := &takes{answer: func(*Publication) Verdict {
+			if tries++; tries < 4 {
+				return Verdict{Result: []Result{Busy, Failed}[tries%2], Code: 0x97, Retry: 2 * time.Second}
+			}
+			return Verdict{}
+		}}
+		serving(t, h, Limits{}, func(t *testing.T, s *Server) {
+			d, began := connect(t, s, 4), time.Now()
+			d.publish(1, 1, "a", "x")
+			time.Sleep(time.Second / 2)
+			d.send(d.packet(packets.Pingreq))
+			d.want(packets.Pingresp) // meanwhile
+			d.wantAck(packets.Puback, 1, 0)
+			if took := time.Since(began); took < 3*time.Second || took > 9*time.Second {
+				t.Errorf("after %s", took)
+			}
+			if ids := h.ids(); len(ids) != 4 || ids[0] != ids[3] {
+				t.Errorf("ids %q", ids)
+			}
+		})
+	})
+	t.Run("MQTT 3.1.1 cannot be told what never will be", func(t *testing.T) {
+		serving(t, refuses(Verdict{Result: Refused, Code: 0x87}), Limits{}, func(t *testing.T, s *Server) {
+			d := connect(t, s, 4)
+			d.publish(1, 1, "a", "x")
+			d.wantEnd(packets.Code{})
+		})
+	})
+	t.Run("QoS 0 is lost", func(t *testing.T) {
+		h := refuses(Verdict{Result: Busy})
+		serving(t, h, Limits{}, func(t *testing.T, s *Server) {
+			d := connect(t, s, 4)
+			d.publish(0, 0, "a", "x")
+			time.Sleep(time.Minute)
+			d.wantNothing()
+			if got := h.payloads(); len(got) != 1 {
+				t.Errorf("%q", got)
+			}
+		})
+	})
+}
+
+func TestADeviceCannotHaveMoreUnderWayThanItMay(t *testing.T) {
+	never := func() *takes {
+		return &takes{answer: func(*Publication) Verdict { return Verdict{Result: Busy, Retry: time.Hour} }}
+	}
+	slow := &takes{answer: func(*Publication) Verdict { time.Sleep(time.Minute); return Verdict{} }}
+	t.Run("MQTT 5", func(t *testing.T) {
+		serving(t, slow, Limits{InFlight: 3}, func(t *testing.T, s *Server) {
+			d := connect(t, s, 5)
+			if d.ack.Properties.ReceiveMaximum != 3 {
+				t.Errorf("receive maximum %d", d.ack.Properties.ReceiveMaximum)
+			}
+			for i := range 4 {
+				d.publish(1, uint16(i+1), "a", "x")
+			}
+			d.wantEnd(packets.ErrReceiveMaximum)
+		})
+	})
+	t.Run("MQTT 3.1.1 is sent away for a while", func(t *testing.T) {
+		serving(t, never(), Limits{InFlightBytes: 10}, func(t *testing.T, s *Server) {
+			d := connect(t, s, 4)
+			d.publish(1, 1, "a", "12345678")
+			d.publish(1, 2, "b", "123")
+			d.wantEnd(packets.Code{})
+			if ack := call(t, s, 4).want(packets.Connack); ack.ReasonCode != 3 {
+				t.Errorf("CONNACK %d at once", ack.ReasonCode)
+			}
+			time.Sleep(10 * time.Second)
+			connect(t, s, 4)
+		})
+	})
+	t.Run("QoS 0 is lost", func(t *testing.T) {
+		h := &takes{answer: func(*Publication) Verdict { time.Sleep(time.Minute); return Verdict{} }}
+		serving(t, h, Limits{InFlight: 2}, func(t *testing.T, s *Server) {
+			d := connect(t, s, 4)
+			for i := range 5 {
+				d.publish(0, 0, "a", fmt.Sprint(i))
+			}
+			time.Sleep(10 * time.Minute)
+			if got := strings.Join(h.payloads(), ""); got != "01" {
+				t.Errorf("%q", got)
+			}
+		})
+	})
+}
+
+func TestTopicAliases(t *testing.T) {
+	h := &takes{}
+	serving(t, h, Limits{TopicAliases: 2}, func(t *testing.T, s *Server) {
+		d := connect(t, s, 5)
+		alias := func(n uint16) func(*packets.Packet) {
+			return func(p *packets.Packet) { p.Properties.TopicAlias, p.Properties.TopicAliasFlag = n, true }
+		}
+		d.publish(1, 1, "a/b", "x", alias(2))
+		d.wantAck(packets.Puback, 1, 0)
+		d.publish(1, 2, "", "y", alias(2))
+		d.wantAck(packets.Puback, 2, 0)
+		if h.got[1].Topic != "a/b" {
+			t.Errorf("%q", h.got[1].Topic)
+		}
+		d.publish(1, 3, "", "z", alias(1)) // never given
+		d.wantEnd(packets.ErrTopicAliasInvalid)
+		d = connect(t, s, 5)
+		d.publish(1, 3, "a", "z", alias(3)) // too many
+		d.wantEnd(packets.ErrTopicAliasInvalid)
+	})
+}

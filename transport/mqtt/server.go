@@ -1,0 +1,138 @@
+package mqtt
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/tidegate/tidegate/policy"
+)
+
+// Server keeps the sessions of one agent. Its methods are safe for concurrent
+// use.
+type Server struct {
+	cfg     Config
+	log     *slog.Logger
+	metrics *metrics
+
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	working sync.WaitGroup // connections, lanes, wills; grows from nothing only with mu held
+
+	mu       sync.Mutex // guards what follows
+	sessions map[sessionKey]*session
+	kept     int // sessions without a connection
+	conns    map[*conn]struct{}
+	draining bool
+}
+
+// New returns a server, or an error of kind [ErrConfig] or from the metrics
+// registry.
+func New(cfg Config) (*Server, error) {
+	cfg.Limits = cfg.Limits.withDefaults()
+	if err := cfg.Limits.check(); err != nil {
+		return nil, err
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	m, err := newMetrics(cfg.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, log: cfg.Logger, metrics: m, sessions: map[sessionKey]*session{}, conns: map[*conn]struct{}{}}
+	s.life, s.end = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// Link is what a server needs of a connection that was accepted.
+type Link struct {
+	net.Conn
+	TLS tls.ConnectionState
+	// Known is told the device once it showed who it is, before anything is
+	// taken from it; an error refuses it. Nil: nobody wants to know.
+	Known func(policy.Device) error
+}
+
+// Serve speaks MQTT on a connection until it ends, and closes it.
+func (s *Server) Serve(l Link) {
+	c := newConn(s, l)
+	defer c.close()
+	if !s.add(c) {
+		return
+	}
+	defer s.remove(c)
+	c.run()
+}
+
+func (s *Server) add(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	s.working.Add(1)
+	return true
+}
+
+func (s *Server) remove(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	s.working.Done()
+}
+
+// Shutdown drains: nothing more is read, what was read is acknowledged once it
+// was taken, then every device is told to go (MQTT 5: server shutting down). No
+// wills are sent, since the devices live. It returns when all is done, or with
+// the context's error when that ends first.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining = true
+	open := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		open = append(open, c)
+	}
+	s.mu.Unlock()
+	var left sync.WaitGroup
+	for _, c := range open {
+		left.Go(func() { c.drain(ctx) })
+	}
+	left.Wait()
+	return ctx.Err()
+}
+
+// Close ends everything at once.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.draining = true
+	for c := range s.conns {
+		c.close()
+	}
+	for _, e := range s.sessions {
+		e.stopTimers()
+	}
+	s.end()
+	s.mu.Unlock()
+	s.working.Wait()
+	s.metrics.unregister(s.cfg.Metrics)
+}
+
+// closed says that Close was called.
+func (s *Server) closed() bool { return s.life.Err() != nil }
+
+// wait sleeps, unless the server closes first.
+func (s *Server) wait(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-s.life.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
