@@ -23,7 +23,7 @@ func newExplain() *cobra.Command {
 			"others were passed over, the class, the regions in order, the instance.",
 		Example: "  tidegate explain POST /v1/devices/d1/alarms -H 'X-Kind: alarm' --device d1\n" +
 			"  tidegate explain PUBLISH v1/devices/d1/alarms --device d1",
-		Args:    cobra.ExactArgs(2),
+		Args: cobra.ExactArgs(2),
 	}
 	flags := addAdminFlags(cmd)
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "`name: value` of a header; repeatable")
