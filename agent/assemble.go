@@ -176,7 +176,21 @@ var clientAuth = map[string]edge.ClientAuth{config.ClientAuthNone: edge.None, co
 
 func (a *Agent) makeEdge() (err error) {
 	l := a.cfg.Limits
-	if a.mqtt, err = mqtt.New(mqtt.Config{Handler: publisher{a}, Logger: a.log, Metrics: a.reg}); err != nil {
+	a.mqtt, err = mqtt.New(mqtt.Config{
+		Handler: publisher{a},
+		Limits: mqtt.Limits{
+			MaxPacket:      int(l.MQTTPacket),
+			InFlight:       l.MQTTInFlight,
+			InFlightBytes:  max(mqtt.DefaultLimits().InFlightBytes, int(l.MQTTPacket)),
+			SessionExpiry:  l.MQTTSessionExpiry,
+			KeepAlive:      l.MQTTKeepAlive,
+			ConnectTimeout: l.HeaderTimeout,
+			WriteTimeout:   l.BodyTimeout,
+		},
+		Logger:  a.log,
+		Metrics: a.reg,
+	})
+	if err != nil {
 		return err
 	}
 	a.edge, err = edge.Listen(edge.Config{
@@ -190,6 +204,7 @@ func (a *Agent) makeEdge() (err error) {
 		Revoked:           a.revoked,
 		Handler:           http.HandlerFunc(a.serveEdge),
 		MQTT:              a.mqtt,
+		MQTTListener:      a.opts.Network.listener(a.sockets.mqtt),
 		StatelessResetKey: a.resetKey,
 		TokenGeneratorKey: a.tokenKey,
 		Limits: edge.Limits{

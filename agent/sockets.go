@@ -40,6 +40,7 @@ type sockets struct {
 	meshUDP *net.UDPConn
 	meshTCP net.Listener // nil: off
 	admin   net.Listener
+	mqtt    net.Listener // nil: off
 	ready   net.Listener // nil: off
 	egress  net.Listener // nil: off
 
@@ -73,6 +74,11 @@ func (s *sockets) open(ctx context.Context, c config.Listeners, log *slog.Logger
 	}
 	if s.admin, err = openControl(ctx, "listeners.admin", c.Admin); err != nil {
 		return err
+	}
+	if c.MQTT != nil {
+		if s.mqtt, err = openTCP(ctx, "listeners.mqtt", c.MQTT.Addr); err != nil {
+			return err
+		}
 	}
 	if c.Ready != nil {
 		if s.ready, err = openTCP(ctx, "listeners.ready", c.Ready.Addr); err != nil {
@@ -229,7 +235,7 @@ func (s *sockets) close() {
 	if s.meshUDP != nil {
 		_ = s.meshUDP.Close()
 	}
-	for _, l := range []net.Listener{s.edgeTCP, s.meshTCP, s.admin, s.ready, s.egress} {
+	for _, l := range []net.Listener{s.edgeTCP, s.meshTCP, s.mqtt, s.admin, s.ready, s.egress} {
 		if l != nil {
 			_ = l.Close()
 		}

@@ -74,6 +74,9 @@ func (l *loader) checkListeners() {
 	if c.Egress != nil {
 		open = append(open, l.control(key+"egress", c.Egress))
 	}
+	if c.MQTT != nil {
+		open = append(open, l.bind(key+"mqtt", c.MQTT.Addr, ""))
+	}
 	if c.Ready != nil {
 		open = append(open, l.bind(key+"ready", c.Ready.Addr, ""))
 	}

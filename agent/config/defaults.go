@@ -36,6 +36,10 @@ func DefaultLimits() Limits {
 		HeaderTimeout:        10 * time.Second,
 		BodyTimeout:          30 * time.Second,
 		IdleTimeout:          60 * time.Second,
+		MQTTPacket:           256 << 10,
+		MQTTInFlight:         64,
+		MQTTSessionExpiry:    time.Hour,
+		MQTTKeepAlive:        20 * time.Minute,
 		MeshStreams:          10000,
 		MeshConnections:      4096,
 		UpstreamIdle:         64,
@@ -65,6 +69,7 @@ const (
 	defaultAdminAddr  = "127.0.0.1:7400"
 	defaultEgressAddr = "127.0.0.1:7080"
 	defaultReadyAddr  = ":7401"
+	defaultMQTTAddr   = ":8883"
 )
 
 // presets fills a block that was opened and has defaults of its own.
@@ -79,6 +84,8 @@ func presets(block any) {
 	case *JWT:
 		b.Device = "sub"
 		b.Every = 5 * time.Minute
+	case *MQTTBind:
+		b.Addr = defaultMQTTAddr
 	case *ReadyBind:
 		b.Addr = defaultReadyAddr
 	case *Control:

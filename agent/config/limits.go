@@ -38,6 +38,18 @@ type Limits struct {
 	// IdleTimeout closes a connection without traffic. Default 60s, range
 	// 5s–1h; keep it above the devices' keep-alive.
 	IdleTimeout time.Duration `hcl:"idle_timeout"`
+	// MQTTPacket is the largest MQTT packet taken from a device. Default 256KiB,
+	// range 1KiB–16MiB.
+	MQTTPacket Size `hcl:"mqtt_packet"`
+	// MQTTInFlight is how many messages of an MQTT session may be under way:
+	// its receive maximum. Default 64, range 1–65535.
+	MQTTInFlight int `hcl:"mqtt_in_flight"`
+	// MQTTSessionExpiry is the longest that an MQTT session outlives its
+	// connection. Default 1h, range 1s–168h.
+	MQTTSessionExpiry time.Duration `hcl:"mqtt_session_expiry"`
+	// MQTTKeepAlive is the longest keep-alive that MQTT 5 devices may ask for.
+	// Default 20m, range 5s–18h.
+	MQTTKeepAlive time.Duration `hcl:"mqtt_keep_alive"`
 	// MeshConnections is how many connections of other agents this one holds,
 	// handshakes included. Default 4096, range 16–1000000.
 	MeshConnections int `hcl:"mesh_connections"`

@@ -6,6 +6,10 @@ type Listeners struct {
 	// Edge takes devices: QUIC on UDP, HTTP/2 and HTTP/1.1 on TCP of the same
 	// number. Default ":7443".
 	Edge Bind `hcl:"edge,block"`
+	// MQTT takes devices that speak MQTT over TLS on a port of its own, beside
+	// Edge, which takes them too. Default: not opened; with an empty block
+	// ":8883".
+	MQTT *MQTTBind `hcl:"mqtt,block"`
 	// Mesh takes agents of other regions. Default ":7444", UDP, and TCP too.
 	Mesh MeshBind `hcl:"mesh,block"`
 	// LAN is the gossip of the region's agents, UDP and TCP. Default ":7946".
@@ -52,6 +56,11 @@ type Control struct {
 	// Hosts are the names callers may put in Host beside loopback names and the
 	// address itself.
 	Hosts []string `hcl:"hosts"`
+}
+
+// MQTTBind is the listener for MQTT alone.
+type MQTTBind struct {
+	Addr string `hcl:"addr"`
 }
 
 // ReadyBind is the readiness listener.

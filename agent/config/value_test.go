@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tidegate/tidegate/transport/edge"
+	"github.com/tidegate/tidegate/transport/mqtt"
 )
 
 func TestSizesAreBinaryAndWhole(t *testing.T) {
@@ -110,5 +111,9 @@ func TestDefaultLimitsAreThoseOfTheEdge(t *testing.T) {
 	}
 	if got != e {
 		t.Errorf("got %+v, the edge's are %+v", got, e)
+	}
+	q := mqtt.DefaultLimits()
+	if int(l.MQTTPacket) != q.MaxPacket || l.MQTTInFlight != q.InFlight || l.MQTTSessionExpiry != q.SessionExpiry || l.MQTTKeepAlive != q.KeepAlive {
+		t.Errorf("got %+v, those of MQTT are %+v", l, q)
 	}
 }

@@ -46,6 +46,12 @@ listeners {
     advertise = ""
   }
 
+  # Devices that speak MQTT over TLS, on a port of its own beside edge, which
+  # takes them too. Without this block: not opened.
+  mqtt {
+    addr = ":8883"
+  }
+
   # Agents of other regions: QUIC on UDP, HTTP/2 on TCP where UDP is blocked.
   mesh {
     addr      = ":7444"
@@ -187,17 +193,21 @@ policy {
 # What devices and peers can make the agent hold. A source is one address, or
 # one /64 of IPv6; thousands of devices may share one behind a carrier's NAT.
 limits {
-  max_header_bytes       = "32KiB" # of a device request; 1KiB to 1MiB
-  max_header_fields      = 128     # of a device request; 10 to 1000
-  streams_per_connection = 100     # requests a device has open at once; 1 to 10000
-  connections            = 100000  # of devices, in all; 1 to 10000000
-  connections_per_source = 10000   # of devices; 1 to 10000000
-  handshakes_per_second  = 1000    # of devices; those above are refused; 1 to 1000000
-  retry_above            = 200     # handshakes a second from which on QUIC clients prove their address
-  header_timeout         = "10s"   # for a request's header; 1s to 5m
-  body_timeout           = "30s"   # without progress of a request's body; 1s to 10m
-  idle_timeout           = "60s"   # of a device connection; keep above the devices' keep-alive; 5s to 1h
-  mesh_connections       = 4096    # of other agents; 16 to 1000000
-  mesh_streams           = 10000   # requests in one tunnel; 1 to 1000000
-  upstream_idle          = 64      # idle connections kept to each local instance; 1 to 10000
+  max_header_bytes       = "32KiB"  # of a device request; 1KiB to 1MiB
+  max_header_fields      = 128      # of a device request; 10 to 1000
+  streams_per_connection = 100      # requests a device has open at once; 1 to 10000
+  connections            = 100000   # of devices, in all; 1 to 10000000
+  connections_per_source = 10000    # of devices; 1 to 10000000
+  handshakes_per_second  = 1000     # of devices; those above are refused; 1 to 1000000
+  retry_above            = 200      # handshakes a second from which on QUIC clients prove their address
+  header_timeout         = "10s"    # for a request's header; 1s to 5m
+  body_timeout           = "30s"    # without progress of a request's body; 1s to 10m
+  idle_timeout           = "60s"    # of a device connection; keep above the devices' keep-alive; 5s to 1h
+  mqtt_packet            = "256KiB" # the largest of a device; 1KiB to 16MiB
+  mqtt_in_flight         = 64       # messages under way in a session; 1 to 65535
+  mqtt_session_expiry    = "1h"     # the longest that a session outlives its connection; 1s to 168h
+  mqtt_keep_alive        = "20m"    # the longest that MQTT 5 devices may ask for; 5s to 18h
+  mesh_connections       = 4096     # of other agents; 16 to 1000000
+  mesh_streams           = 10000    # requests in one tunnel; 1 to 1000000
+  upstream_idle          = 64       # idle connections kept to each local instance; 1 to 10000
 }

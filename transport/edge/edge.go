@@ -78,10 +78,13 @@ type Config struct {
 	Revoked func(policy.Device) bool
 	Handler http.Handler
 	// MQTT serves connections of devices that speak MQTT: by ALPN ("mqtt"), on
-	// QUIC on one stream; on TCP without ALPN by their first byte. It stays the
-	// caller's, to be closed after the server. Nil: not served.
-	MQTT   *mqtt.Server
-	Limits Limits
+	// QUIC on one stream; on TCP without ALPN by their first byte; over WebSocket
+	// at /mqtt of HTTP/1.1. It stays the caller's, to be closed after the server.
+	// Nil: not served.
+	MQTT *mqtt.Server
+	// MQTTListener takes MQTT alone, over TLS, on a port of its own. Nil: none.
+	MQTTListener net.Listener
+	Limits       Limits
 
 	// StatelessResetKey is the agent's own, persisted and never shared; see
 	// transport.LoadOrCreateResetKey. Nil: none are sent.
@@ -98,6 +101,8 @@ func (c *Config) check() error {
 	switch {
 	case c.Conn == nil && c.TCP == nil:
 		return fmt.Errorf("%w: neither a UDP socket nor a TCP listener", ErrConfig)
+	case c.MQTTListener != nil && (c.MQTT == nil || c.TCP == nil):
+		return fmt.Errorf("%w: a listener for MQTT without a server for it, or without TCP", ErrConfig)
 	case c.Handler == nil:
 		return fmt.Errorf("%w: no handler", ErrConfig)
 	case c.Certificate == nil || c.Certificate() == nil:
@@ -131,7 +136,8 @@ type Server struct {
 	start, closing  sync.Once
 	closed          error
 	servingHTTP3    chan struct{}  // closed when the accept loop has ended
-	served          sync.WaitGroup // HTTP/3 connections
+	served          sync.WaitGroup // QUIC connections
+	streams         sync.WaitGroup // those of them that speak MQTT
 	owned           sync.WaitGroup
 	mu              sync.Mutex // guards connections
 	connections     map[*connection]struct{}
@@ -185,6 +191,9 @@ func (s *Server) Start() {
 		}
 		if s.http != nil {
 			s.owned.Go(s.serveTCP)
+		}
+		if s.cfg.MQTTListener != nil {
+			s.owned.Go(s.serveMQTTPort)
 		}
 	})
 }

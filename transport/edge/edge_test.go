@@ -193,6 +193,7 @@ func TestCancellationReachesTheHandler(t *testing.T) {
 		entered <- struct{}{}
 		<-r.Context().Done()
 		left <- struct{}{}
+		panic(http.ErrAbortHandler) // net/http would answer, and the client might see that first
 	}, nil)
 	each(t, protocols, func(t *testing.T, proto string) {
 		ctx, cancel := context.WithCancel(t.Context())

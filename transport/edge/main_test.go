@@ -48,6 +48,7 @@ func check(t testing.TB, err error) {
 
 // bench is one edge with what its clients need.
 type bench struct {
+	mqtt string
 	*Server
 	authority *transport.Authority
 	registry  *prometheus.Registry

@@ -24,6 +24,16 @@ func (s *Server) serveMQTT(c *connection, conn net.Conn, cs tls.ConnectionState)
 	s.cfg.MQTT.Serve(mqtt.Link{Conn: conn, TLS: cs, Known: func(d policy.Device) error { return s.known(c, d) }})
 }
 
+// serveMQTTPort serves MQTT alone, until its listener closes.
+func (s *Server) serveMQTTPort() {
+	conf := s.mqttTLS()
+	s.acceptTCP(s.cfg.MQTTListener, func(known *tcpConn) {
+		if conn := tls.Server(known, conf); s.shakeHands(known, conn) {
+			s.serveMQTT(known.known, conn, conn.ConnectionState())
+		}
+	})
+}
+
 // known notes the device of a connection, unless it is revoked.
 func (s *Server) known(c *connection, d policy.Device) error {
 	c.shown.Store(true)
@@ -56,6 +66,13 @@ func (s *Server) serveMQTTStream(c *connection) {
 	case <-s.life.Done():
 	case <-time.After(lastWords):
 	}
+}
+
+// drainMQTT lets devices go, and those on QUIC read their goodbye.
+func (s *Server) drainMQTT(ctx context.Context) error {
+	err := s.cfg.MQTT.Shutdown(ctx)
+	s.streams.Wait() // they end within lastWords
+	return err
 }
 
 // streamConn is a stream that is all there is of its connection.

@@ -86,6 +86,8 @@ func (s *Server) serveHTTP3() {
 		c := s.established(conn)
 		s.served.Go(func() {
 			if c.http3 == nil {
+				s.streams.Add(1)
+				defer s.streams.Done()
 				s.serveMQTTStream(c)
 			} else {
 				s.serveConnection(c)

@@ -18,6 +18,10 @@ func (s *Server) serveTCPRequest(w http.ResponseWriter, r *http.Request) {
 	if r.TLS == nil {
 		r.TLS = c.tls
 	}
+	if s.wantsWebSocket(r) {
+		s.serveWebSocket(c, w, r)
+		return
+	}
 	s.serveRequest(c, w, r)
 }
 

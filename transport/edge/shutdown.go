@@ -26,7 +26,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		waits = append(waits, s.http.Shutdown)
 	}
 	if s.cfg.MQTT != nil {
-		waits = append(waits, s.cfg.MQTT.Shutdown)
+		waits = append(waits, s.drainMQTT)
 	}
 	results := make(chan error)
 	for _, wait := range waits {
@@ -49,6 +49,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) stopTaking() {
 	s.gate.shut()
 	s.stopAccepting()
+	if s.cfg.MQTTListener != nil {
+		_ = s.cfg.MQTTListener.Close()
+	}
 	s.start.Do(func() { close(s.servingHTTP3) })
 	<-s.servingHTTP3
 	s.closeOnce(s.drainingStarted)

@@ -48,12 +48,17 @@ func (s *Server) serveTCP() {
 		}
 	})
 	defer web.end()
-	conf := s.http.TLSConfig
+	s.acceptTCP(s.cfg.TCP, func(known *tcpConn) { s.greet(known, tls.Server(known, s.http.TLSConfig), web) })
+}
+
+// acceptTCP lets connections in by the gate, before TLS, until the listener
+// closes.
+func (s *Server) acceptTCP(l net.Listener, serve func(*tcpConn)) {
 	for {
-		conn, err := s.cfg.TCP.Accept()
+		conn, err := l.Accept()
 		if err != nil {
 			if s.accepting.Err() == nil {
-				s.log.Error("TCP listener stopped", "error", err)
+				s.log.Error("TCP listener stopped", "address", l.Addr(), "error", err)
 			}
 			return
 		}
@@ -63,7 +68,7 @@ func (s *Server) serveTCP() {
 			continue
 		}
 		known := s.knownTCP(conn, leave)
-		s.owned.Go(func() { s.greet(known, tls.Server(known, conf), web) })
+		s.owned.Go(func() { serve(known) })
 	}
 }
 
@@ -77,17 +82,25 @@ func (s *Server) knownTCP(conn net.Conn, leave func()) *tcpConn {
 	return &tcpConn{Conn: conn, known: c, idle: s.cfg.Limits.BodyIdle, epoch: s.epoch}
 }
 
-// greet shakes hands and finds out what the client speaks.
-func (s *Server) greet(known *tcpConn, conn *tls.Conn, web *handedOver) {
+// shakeHands says whether that went well; else the connection is closed.
+func (s *Server) shakeHands(known *tcpConn, conn *tls.Conn) bool {
 	ctx, cancel := context.WithTimeout(s.life, s.cfg.Limits.HeaderTimeout)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {
 		s.metrics.handshake(protoTCP, handshakeFailed)
 		s.log.Debug("TLS handshake failed", "remote", conn.RemoteAddr(), "error", err)
 		_ = known.Close()
-		return
+		return false
 	}
 	s.metrics.handshake(protoTCP, handshakeDone)
+	return true
+}
+
+// greet finds out what a client speaks.
+func (s *Server) greet(known *tcpConn, conn *tls.Conn, web *handedOver) {
+	if !s.shakeHands(known, conn) {
+		return
+	}
 	state := conn.ConnectionState()
 	switch {
 	case state.NegotiatedProtocol == protoMQTT:

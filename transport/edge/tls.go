@@ -72,6 +72,13 @@ func (s *Server) tcpTLS() *tls.Config {
 	return s.followAuthorities(conf)
 }
 
+func (s *Server) mqttTLS() *tls.Config {
+	conf := s.baseTLS()
+	conf.MinVersion = tls.VersionTLS12
+	conf.NextProtos = []string{protoMQTT}
+	return s.followAuthorities(conf)
+}
+
 func (a ClientAuth) tls() tls.ClientAuthType {
 	switch a {
 	case Optional:

@@ -31,7 +31,9 @@ type conn struct {
 	writing sync.Mutex
 	ended   atomic.Bool // by us or by DISCONNECT: no will, or it was dealt with
 
-	drained  atomic.Pointer[context.Context] // set once it has to go; ends the wait for what is under way
+	taking  sync.Mutex  // held while a packet is dealt with
+	drained atomic.Bool // nothing more is dealt with; set with taking held
+
 	over     chan struct{}
 	closing  sync.Once
 	finished sync.Once
@@ -47,23 +49,11 @@ func (c *conn) run() {
 	c.srv.metrics.connections.Inc()
 	defer c.srv.metrics.connections.Dec()
 	if c.connect() {
-		c.part(c.serve())
+		c.fail(c.serve())
 	}
 	if c.session != nil {
 		c.srv.release(c)
 	}
-}
-
-// part ends a connection that served.
-func (c *conn) part(err error) {
-	if ctx := c.drained.Load(); ctx != nil {
-		// What was not acknowledged by now the device sends again, to another agent.
-		c.session.settle(*ctx)
-		c.ended.Store(true)
-		c.dismiss(packets.ErrServerShuttingDown)
-		return
-	}
-	c.fail(err)
 }
 
 func (c *conn) finish() {
@@ -79,17 +69,25 @@ func (c *conn) serve() error {
 		if err := c.link.SetReadDeadline(c.silentUntil()); err != nil {
 			return err
 		}
-		if c.drained.Load() != nil {
-			return nil
-		}
 		p, err := readPacket(c.r, c.version, c.srv.cfg.Limits.MaxPacket)
 		if err != nil {
 			return err
 		}
-		if goodbye, err := c.take(p); goodbye || err != nil {
+		if goodbye, err := c.deal(p); goodbye || err != nil {
 			return err
 		}
 	}
+}
+
+// deal does what a packet asks for, unless the connection has to go: then the
+// device sends it again, to another agent.
+func (c *conn) deal(p *packets.Packet) (goodbye bool, err error) {
+	c.taking.Lock()
+	defer c.taking.Unlock()
+	if c.drained.Load() {
+		return false, nil
+	}
+	return c.take(p)
 }
 
 func (c *conn) silentUntil() time.Time {
@@ -199,14 +197,21 @@ func (c *conn) dismiss(code packets.Code) {
 	c.close()
 }
 
-// drain has the connection go once what it brought is dealt with, or at the end
-// of the context.
+// drain has the connection go once what it brought is acknowledged, or at the
+// end of the context.
 func (c *conn) drain(ctx context.Context) {
-	c.drained.Store(&ctx)
-	_ = c.link.SetReadDeadline(time.Unix(1, 0))
-	select {
-	case <-c.over:
-	case <-ctx.Done():
-		c.close()
+	defer c.close()
+	late := context.AfterFunc(ctx, c.close) // who does not read holds up neither of the locks for longer
+	defer late()
+	c.taking.Lock()
+	c.drained.Store(true)
+	session := c.session
+	c.taking.Unlock()
+	if session != nil {
+		session.settle(ctx)
+		c.ended.Store(true)
+		c.dismiss(packets.ErrServerShuttingDown)
 	}
+	c.close()
+	<-c.over
 }

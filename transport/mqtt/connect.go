@@ -22,9 +22,6 @@ func (c *conn) connect() bool {
 	if c.link.SetReadDeadline(time.Now().Add(c.srv.cfg.Limits.ConnectTimeout)) != nil {
 		return false
 	}
-	if c.drained.Load() != nil {
-		return false
-	}
 	p, err := readPacket(c.r, 4, min(connectMost, c.srv.cfg.Limits.MaxPacket))
 	if p != nil && p.FixedHeader.Type == packets.Connect {
 		c.version = p.ProtocolVersion
@@ -43,7 +40,9 @@ func (c *conn) connect() bool {
 	if !ok {
 		return false
 	}
-	return c.open(p, device)
+	c.taking.Lock()
+	defer c.taking.Unlock()
+	return !c.drained.Load() && c.open(p, device)
 }
 
 // unfit says what is asked for and not served.
