@@ -158,6 +158,9 @@ func (a *Agent) Start(ctx context.Context) error {
 	if a.jwks != nil {
 		a.spawn(func() { a.jwks.Run(ctx) })
 	}
+	if a.cfg.TLS.Edge.CRL != "" {
+		a.spawn(func() { a.watchRevocations(ctx) })
+	}
 	for _, s := range a.local {
 		a.spawn(s.serve)
 	}
@@ -285,11 +288,11 @@ func (a *Agent) Close() error {
 		if a.cancel != nil {
 			a.cancel()
 		}
+		if a.mqtt != nil {
+			a.mqtt.Close() // before the edge cuts connections: nobody died, so no will is due
+		}
 		if a.edge != nil {
 			_ = a.edge.Close()
-		}
-		if a.mqtt != nil {
-			a.mqtt.Close()
 		}
 		for _, s := range a.local {
 			s.close()

@@ -171,13 +171,11 @@ func publishVerdict(x *exchange, w *publishWriter) mqtt.Verdict {
 
 func outcomeOfPublish(x *exchange, status int) (mqtt.Result, packets.Code) {
 	switch {
-	case x.reason == reasonRate:
-		return mqtt.Busy, packets.ErrMessageRateTooHigh
 	case x.reason == reasonNoRoute:
 		return mqtt.Refused, packets.ErrTopicNameInvalid
 	case x.reason == reasonBadRequest:
 		return mqtt.Refused, packets.ErrImplementationSpecificError
-	case x.shed, status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && x.reason == "":
+	case x.shed, x.reason == reasonRate, status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && x.reason == "":
 		return mqtt.Busy, packets.ErrQuotaExceeded
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return mqtt.Refused, packets.ErrNotAuthorized

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/tidegate/tidegate/agent/config"
@@ -76,12 +77,40 @@ func (a *Agent) Reload() {
 	if err := a.reloadMesh(); err != nil {
 		a.log.Error("mesh certificate not reloaded, the old one stays", "error", err)
 	}
+	a.reloadEdge()
+}
+
+func (a *Agent) reloadEdge() {
 	id, err := a.cfg.TLS.Edge.Load()
 	if err != nil {
 		a.log.Error("edge certificate not reloaded, the old one stays", "error", err)
 		return
 	}
 	a.edgeTLS.Store(id)
+	if n := a.edge.Expel(); n > 0 {
+		a.log.Info("connections of revoked certificates closed", "connections", n)
+	}
+}
+
+// watchRevocations reads the edge's certificates again when the file with the
+// revocation lists has changed.
+func (a *Agent) watchRevocations(ctx context.Context) {
+	const every = time.Second
+	var seen time.Time
+	var size int64
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		if info, err := os.Stat(a.cfg.TLS.Edge.CRL); err == nil && (info.ModTime() != seen || info.Size() != size) {
+			seen, size = info.ModTime(), info.Size()
+			a.reloadEdge()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 func (a *Agent) reloadDenied() error {

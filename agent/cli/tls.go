@@ -19,9 +19,11 @@ func newTLS() *cobra.Command {
 		Use:   "tls",
 		Short: "Make the authority and the certificates of a mesh",
 		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return usagef("say which: tidegate tls ca or tidegate tls cert") },
+		RunE: func(*cobra.Command, []string) error {
+			return usagef("say which: tidegate tls ca, tidegate tls cert or tidegate tls crl")
+		},
 	}
-	cmd.AddCommand(newTLSCA(), newTLSCert())
+	cmd.AddCommand(newTLSCA(), newTLSCert(), newTLSCRL())
 	return cmd
 }
 

@@ -38,17 +38,9 @@ func (i *issuing) issue(cmd *cobra.Command, by func(*transport.Authority, time.D
 	if err != nil {
 		return err
 	}
-	cert, err := readSource(i.ca)
+	authority, err := loadAuthority(i.ca, i.caKey)
 	if err != nil {
 		return err
-	}
-	key, err := readSource(i.caKey)
-	if err != nil {
-		return err
-	}
-	authority, err := transport.LoadAuthority(cert, key)
-	if err != nil {
-		return usageError{err}
 	}
 	issued, err := by(authority, validity)
 	if err != nil {

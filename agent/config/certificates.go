@@ -19,7 +19,8 @@ type Identity struct {
 	CertPEM     []byte
 	KeyPEM      []byte
 	CAPEM       []byte
-	Peer        transport.Peer // of a mesh certificate
+	Peer        transport.Peer            // of a mesh certificate
+	CRL         *transport.RevocationList // nil: none was given
 }
 
 // Load reads the mesh certificate, key and authorities and checks that they
@@ -72,8 +73,25 @@ func chains(id *Identity, name string) error {
 // checks that certificate and key belong together. Errors are of kind
 // ErrInvalid.
 func (e EdgeTLS) Load() (*Identity, error) {
-	id, _, err := loadIdentity(e.Cert, e.Key, e.ClientCA)
+	id, _, err := e.load()
 	return id, err
+}
+
+func (e EdgeTLS) load() (id *Identity, at string, err error) {
+	if id, at, err = loadIdentity(e.Cert, e.Key, e.ClientCA); err != nil || e.CRL == "" {
+		if at == "ca" {
+			at = "client_ca"
+		}
+		return id, at, err
+	}
+	raw, err := readLimited(e.CRL)
+	if err == nil {
+		id.CRL, err = transport.ParseRevocationLists(raw, id.CAPEM)
+	}
+	if err != nil {
+		return nil, "crl", fmt.Errorf("%w: %s: %w", ErrInvalid, e.CRL, err)
+	}
+	return id, "", nil
 }
 
 // loadIdentity reads three PEM files, ca optional; at says which one is wrong.
@@ -149,15 +167,15 @@ func (l *loader) checkEdgeTLS(e EdgeTLS) {
 	if !l.required(key, files) {
 		return
 	}
-	id, at, err := loadIdentity(e.Cert, e.Key, e.ClientCA)
-	if at == "ca" {
-		at = "client_ca"
-	}
+	id, at, err := e.load()
 	if err != nil {
 		l.fault(join(key, at), "%s", reason(err))
 		return
 	}
 	l.dates(key+".cert", e.Cert, id)
+	if next := id.CRL; next != nil && !next.NextUpdate().IsZero() && time.Now().After(next.NextUpdate()) {
+		l.warn("%s.crl: %s was to be replaced by %s", key, e.CRL, next.NextUpdate().Format(time.DateTime))
+	}
 }
 
 func (l *loader) required(prefix string, values map[string]string) bool {

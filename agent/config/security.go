@@ -28,6 +28,10 @@ type EdgeTLS struct {
 	// ClientCA are the authorities of device certificates, PEM. Required unless
 	// ClientAuth is "none".
 	ClientCA string `hcl:"client_ca" is:"path"`
+	// CRL are revocation lists of the authorities in ClientCA, PEM or DER. The file
+	// is read again when it changes; what is wrong with it then changes nothing.
+	// Default: none.
+	CRL string `hcl:"crl" is:"path"`
 	// ClientAuth says whether devices must show a certificate: "require",
 	// "optional" or "none". Default "require".
 	ClientAuth string `hcl:"client_auth"`

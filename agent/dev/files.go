@@ -34,8 +34,18 @@ func (m *Mesh) makeSecrets() (err error) {
 	if err := os.WriteFile(m.CAFile(), m.authority.CertPEM(), 0o644); err != nil {
 		return fmt.Errorf("dev mesh: %w", err)
 	}
+	nobody, err := m.authority.Revoke(nil, validity)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(m.CRLFile(), nobody, 0o644); err != nil {
+		return fmt.Errorf("dev mesh: %w", err)
+	}
 	return os.WriteFile(m.PolicyFile(), m.cfg.Policy, 0o644)
 }
+
+// CRLFile is the revocation list of all agents, who read it when it changes.
+func (m *Mesh) CRLFile() string { return filepath.Join(m.Dir, "revoked.crl") }
 
 // CAFile is the certificate to trust, PEM.
 func (m *Mesh) CAFile() string { return filepath.Join(m.Dir, "ca.pem") }
@@ -141,6 +151,7 @@ tls {
     cert        = "edge.pem"
     key         = "edge.key"
     client_ca   = "../ca.pem"
+    crl         = "../revoked.crl"
     client_auth = "optional"
   }
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"net"
 	"time"
 
 	"github.com/tidegate/tidegate/agent/load"
@@ -58,12 +59,14 @@ func (m *Mesh) describe(w io.Writer) {
 	}
 	first, last := m.Regions[0].Agents[0], m.Regions[len(m.Regions)-1].Agents[0]
 	edge, far := "https://"+first.EdgeAddr(), "https://"+last.EdgeAddr()
+	host, port, _ := net.SplitHostPort(first.EdgeAddr())
 	admin := "--admin http://" + first.AdminAddr() + " --token " + m.token
 	fmt.Fprintf(w, "\nTry (paste a line into another terminal):\n"+
 		"  an alarm, class critical      curl --cacert %[1]s -d '{\"celsius\":93}' %[2]s/v1/devices/d1/alarms\n"+
 		"  decided by the payload        curl --cacert %[1]s -H 'Content-Type: application/json' -d '{\"celsius\":93}' %[2]s/v1/devices/d1/telemetry\n"+
 		"  served by another region      curl --cacert %[1]s %[3]s/v1/firmware/latest.bin\n"+
 		"  a fixed answer                curl --cacert %[1]s %[2]s/hello\n"+
+		"  a device that speaks MQTT     mosquitto_pub --cafile %[1]s -h %[11]s -p %[12]s -q 1 -t v1/devices/d1/alarms -m '{\"celsius\":93}'\n"+
 		"  a service calls a service     curl -H 'Host: firmware.mesh' -H 'Proxy-Authorization: Bearer %[4]s' http://%[5]s/latest.bin\n"+
 		"  why does a message go there   tidegate explain POST /v1/devices/d1/alarms %[6]s\n"+
 		"  what the mesh knows           tidegate regions %[6]s\n"+
@@ -75,7 +78,7 @@ func (m *Mesh) describe(w io.Writer) {
 		"  limits, queues, spill         tidegate services %[6]s\n"+
 		"  numbers                       curl -H 'Authorization: Bearer %[4]s' http://%[8]s/metrics\n"+
 		"  change the policy, live       edit %[10]s\n\n",
-		m.CAFile(), edge, far, m.token, last.EgressAddr(), admin, m.Regions[len(m.Regions)/2].Name, first.AdminAddr(), first.EdgeAddr(), m.PolicyFile())
+		m.CAFile(), edge, far, m.token, last.EgressAddr(), admin, m.Regions[len(m.Regions)/2].Name, first.AdminAddr(), first.EdgeAddr(), m.PolicyFile(), host, port)
 }
 
 // Kinds is the mix of messages that simulated devices send.

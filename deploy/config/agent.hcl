@@ -110,10 +110,11 @@ tls {
 
   # What the agent shows devices.
   edge {
-    cert        = "tls/edge.pem" # required
-    key         = "tls/edge.key" # required
-    client_ca   = "tls/ca.pem"   # authorities of devices; required unless client_auth is none
-    client_auth = "require"      # require, optional, none
+    cert      = "tls/edge.pem" # required
+    key       = "tls/edge.key" # required
+    client_ca = "tls/ca.pem"   # authorities of devices; required unless client_auth is none
+    # crl       = "tls/revoked.crl" # revocation lists of client_ca, PEM or DER; read again when it changes
+    client_auth = "require" # require, optional, none
   }
 }
 

@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"maps"
 	"slices"
 	"sync"
@@ -21,8 +22,9 @@ type connection struct {
 	leave   func() // gives its place in the gate back
 	cut     func() // ends it at once
 	device  atomic.Pointer[policy.Device]
-	shown   atomic.Bool // some request of it named its device
-	settled sync.Once   // the handshake was counted
+	chain   atomic.Pointer[[]*x509.Certificate] // that the device showed, leaf first
+	shown   atomic.Bool                         // some request of it named its device
+	settled sync.Once                           // the handshake was counted
 
 	active   atomic.Int64         // requests under way
 	requests atomic.Uint64        // requests so far

@@ -76,10 +76,13 @@ type Config struct {
 	// is open when the answer changes is for Expel. Nil: no device. Called
 	// concurrently.
 	Revoked func(policy.Device) bool
-	Handler http.Handler
+	// RevokedCertificate says the same of a certificate. It is asked for every one
+	// that a handshake shows, and by Expel. Nil: none. Called concurrently.
+	RevokedCertificate func(*x509.Certificate) bool
+	Handler            http.Handler
 	// MQTT serves connections of devices that speak MQTT: by ALPN ("mqtt"), on
 	// QUIC on one stream; on TCP without ALPN by their first byte; over WebSocket
-	// at /mqtt of HTTP/1.1. It stays the caller's, to be closed after the server.
+	// at /mqtt of HTTP/1.1. It stays the caller's, to be closed first.
 	// Nil: not served.
 	MQTT *mqtt.Server
 	// MQTTListener takes MQTT alone, over TLS, on a port of its own. Nil: none.

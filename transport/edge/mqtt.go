@@ -21,7 +21,11 @@ const protoMQTT = "mqtt"
 func (s *Server) serveMQTT(c *connection, conn net.Conn, cs tls.ConnectionState) {
 	c.begin()
 	defer c.end()
-	s.cfg.MQTT.Serve(mqtt.Link{Conn: conn, TLS: cs, Known: func(d policy.Device) error { return s.known(c, d) }})
+	link := mqtt.Link{Conn: conn, TLS: cs, Known: func(d policy.Device) error { return s.known(c, d) }}
+	if c.quic != nil {
+		link.Silence = s.cfg.Limits.IdleTimeout
+	}
+	s.cfg.MQTT.Serve(link)
 }
 
 // serveMQTTPort serves MQTT alone, until its listener closes.

@@ -164,6 +164,48 @@ func TestARevokedDeviceLosesItsMQTTConnection(t *testing.T) {
 	})
 }
 
+func TestARevokedCertificateOpensNothingAndLosesWhatItHas(t *testing.T) {
+	var revoked atomic.Bool
+	b, _ := newMQTTBench(t, func(c *Config) {
+		c.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		c.RevokedCertificate = func(cert *x509.Certificate) bool { return revoked.Load() && cert.Subject.CommonName != "" }
+	})
+	cert := b.device(t, "d1")
+	each(t, protocols, func(t *testing.T, proto string) {
+		done, client := make(chan error, 1), b.client(t, proto, cert)
+		go func() {
+			_, err := client.Get(url("/"))
+			done <- err
+		}()
+		eventually(t, "the connection is open", func() bool { return b.Connections() > 0 })
+		time.Sleep(50 * time.Millisecond)
+		revoked.Store(true)
+		defer revoked.Store(false)
+		eventually(t, "it is closed", func() bool { b.Expel(); return len(done) == 1 })
+		if err := <-done; err == nil {
+			t.Error("answered")
+		}
+		if _, err := client.Get(url("/")); err == nil {
+			t.Error("a new connection is answered")
+		}
+		eventually(t, "all are closed", func() bool { return b.Connections() == 0 })
+	})
+	each(t, mqttLinks, func(t *testing.T, kind string) {
+		conn := b.dialMQTT(t, kind)
+		defer conn.Close()
+		exchangeMQTT(t, conn, mqttConnect, mqttConnack)
+		revoked.Store(true)
+		defer revoked.Store(false)
+		if n := b.Expel(); n != 1 {
+			t.Errorf("%d connections", n)
+		}
+		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			t.Error("something came")
+		}
+		eventually(t, "all are closed", func() bool { return b.Connections() == 0 })
+	})
+}
+
 func TestMQTTConnectionsDrain(t *testing.T) {
 	each(t, mqttLinks, func(t *testing.T, kind string) {
 		b, _ := newMQTTBench(t, nil)

@@ -109,6 +109,7 @@ func (s *Server) established(conn *quic.Conn) *connection {
 		}
 	}
 	s.track(c)
+	s.shook(c, conn.ConnectionState().TLS)
 	if conn.Context().Err() != nil { // it ended before it was tracked
 		s.untrack(c)
 	}

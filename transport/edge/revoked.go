@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 
 	"github.com/tidegate/tidegate/policy"
@@ -17,19 +19,53 @@ func (s *Server) checkRevoked(d policy.Device) error {
 	return fmt.Errorf("%w: device %s is revoked", transport.ErrIdentity, d.ID)
 }
 
-// Expel closes the connections of devices that Config.Revoked names by now, with
-// all that is under way on them, and returns how many those were.
-func (s *Server) Expel() (closed int) {
-	if s.cfg.Revoked == nil {
-		return 0
+// checkCertificates is the same for the certificates that a handshake shows.
+func (s *Server) checkCertificates(chain []*x509.Certificate) error {
+	if s.cfg.RevokedCertificate == nil {
+		return nil
 	}
-	for _, c := range s.open() {
-		if d := c.device.Load(); d != nil && s.cfg.Revoked(*d) {
+	for _, cert := range chain {
+		if s.cfg.RevokedCertificate(cert) {
 			s.metrics.refuse(reasonRevoked)
-			s.log.Info("connection of a revoked device closed", "device", d.ID)
+			return fmt.Errorf("%w: certificate %x of %q is revoked", transport.ErrIdentity, cert.SerialNumber, cert.Issuer)
+		}
+	}
+	return nil
+}
+
+// shook notes whom a handshake was with. It ends the connection when the
+// certificate was revoked since it was verified.
+func (s *Server) shook(c *connection, cs tls.ConnectionState) {
+	if len(cs.PeerCertificates) == 0 {
+		return
+	}
+	c.chain.Store(&cs.PeerCertificates) // before the check: Expel must not miss it
+	if s.checkCertificates(cs.PeerCertificates) != nil {
+		c.cut()
+	}
+}
+
+// Expel closes the connections of devices and certificates that are revoked by
+// now, with all that is under way on them, and returns how many those were.
+func (s *Server) Expel() (closed int) {
+	for _, c := range s.open() {
+		if why := s.expelled(c); why != nil {
+			s.log.Info("connection closed", "reason", why)
 			c.cut()
 			closed++
 		}
 	}
 	return closed
+}
+
+func (s *Server) expelled(c *connection) error {
+	if chain := c.chain.Load(); chain != nil {
+		if err := s.checkCertificates(*chain); err != nil {
+			return err
+		}
+	}
+	if d := c.device.Load(); d != nil {
+		return s.checkRevoked(*d)
+	}
+	return nil
 }

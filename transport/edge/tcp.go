@@ -93,6 +93,7 @@ func (s *Server) shakeHands(known *tcpConn, conn *tls.Conn) bool {
 		return false
 	}
 	s.metrics.handshake(protoTCP, handshakeDone)
+	s.shook(known.known, conn.ConnectionState())
 	return true
 }
 

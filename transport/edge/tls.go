@@ -102,5 +102,8 @@ func (s *Server) verifyConnection(cs tls.ConnectionState) error {
 	if err != nil {
 		return err
 	}
+	if err := s.checkCertificates(cs.PeerCertificates); err != nil {
+		return err
+	}
 	return s.checkRevoked(device)
 }

@@ -6,11 +6,14 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/tidegate/tidegate/policy"
 )
 
 // Memory of a connection while nothing happens on it is mostly this.
@@ -23,7 +26,10 @@ type conn struct {
 	link    Link
 	r       *bufio.Reader
 	version byte
+	mods    packets.Mods // what the device wants to hear, and how much at a time
+	device  policy.Device
 	session *session
+	pending int // messages of QoS 1 and 2 whose exchange began here and goes on; guarded by the session's lock
 	will    *will
 	aliases map[uint16]string
 	patient time.Duration // longest silence of the device; 0: any
@@ -46,6 +52,7 @@ func newConn(s *Server, l Link) *conn {
 // run serves the connection to its end.
 func (c *conn) run() {
 	defer c.finish()
+	defer c.survive()
 	c.srv.metrics.connections.Inc()
 	defer c.srv.metrics.connections.Dec()
 	if c.connect() {
@@ -56,8 +63,19 @@ func (c *conn) run() {
 	}
 }
 
+// survive ends the connection, not the process, when there is a bug.
+func (c *conn) survive() {
+	if bug := recover(); bug != nil {
+		c.srv.log.Error("bug: MQTT connection ended by a panic", "remote", c.link.RemoteAddr(), "panic", bug, "stack", string(debug.Stack()))
+		if c.session != nil {
+			c.srv.release(c)
+		}
+	}
+}
+
 func (c *conn) finish() {
 	c.close()
+	c.aliases = nil // a will that waits knows the connection
 	c.finished.Do(func() { close(c.over) })
 }
 
@@ -103,7 +121,7 @@ func (c *conn) take(p *packets.Packet) (goodbye bool, err error) {
 	case packets.Publish:
 		return false, c.publish(p)
 	case packets.Pubrel:
-		return false, c.send(c.session.released(c.version, p.PacketID))
+		return false, c.send(c.session.released(c, p.PacketID))
 	case packets.Pingreq:
 		return false, c.send(c.packet(packets.Pingresp))
 	case packets.Subscribe:
@@ -121,17 +139,16 @@ func (c *conn) take(p *packets.Packet) (goodbye bool, err error) {
 // disconnected is the device's own goodbye (MQTT 5.0, section 3.14).
 func (c *conn) disconnected(p *packets.Packet) error {
 	if c.version == 5 && p.Properties.SessionExpiryIntervalFlag {
-		if c.session.expiry() == 0 && p.Properties.SessionExpiryInterval > 0 {
+		if !c.session.expireAfter(c, c.srv.expiry(p.Properties.SessionExpiryInterval)) {
 			return packets.ErrProtocolViolationZeroNonZeroExpiry
 		}
-		c.session.expireAfter(c.srv.expiry(p.Properties.SessionExpiryInterval))
 	}
-	c.ended.Store(p.ReasonCode != packets.CodeDisconnectWillMessage.Code)
+	c.ended.Store(p.ReasonCode == packets.CodeDisconnect.Code)
 	return nil
 }
 
 func (c *conn) packet(kind byte) *packets.Packet {
-	return &packets.Packet{FixedHeader: packets.FixedHeader{Type: kind}, ProtocolVersion: c.version}
+	return &packets.Packet{FixedHeader: packets.FixedHeader{Type: kind}, ProtocolVersion: c.version, Mods: c.mods}
 }
 
 // send writes a packet; nil: nothing is to be said.
@@ -139,12 +156,17 @@ func (c *conn) send(p *packets.Packet) error {
 	if p == nil {
 		return nil
 	}
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	return c.write(p)
+}
+
+// write is send, with the lock held.
+func (c *conn) write(p *packets.Packet) error {
 	raw, err := encode(p)
 	if err != nil {
 		return err
 	}
-	c.writing.Lock()
-	defer c.writing.Unlock()
 	if err := c.link.SetWriteDeadline(time.Now().Add(c.srv.cfg.Limits.WriteTimeout)); err != nil {
 		return err
 	}
@@ -176,7 +198,7 @@ func (c *conn) fail(err error) {
 		return
 	}
 	c.srv.metrics.violation(code.Code)
-	c.srv.log.Debug("MQTT connection ended", "remote", c.link.RemoteAddr(), "device", c.session.device.ID, "reason", err)
+	c.srv.log.Debug("MQTT connection ended", "remote", c.link.RemoteAddr(), "device", c.device.ID, "reason", err)
 	c.dismiss(code)
 }
 
@@ -187,8 +209,10 @@ func isOurs(err error) bool {
 	return errors.Is(err, errMalformed)
 }
 
-// dismiss ends the connection for a reason.
+// dismiss ends the connection for a reason, whether the device takes it or not.
 func (c *conn) dismiss(code packets.Code) {
+	late := time.AfterFunc(time.Second, c.close)
+	defer late.Stop()
 	if c.version == 5 {
 		p := c.packet(packets.Disconnect)
 		p.ReasonCode, p.Properties.ReasonString = code.Code, code.Reason

@@ -172,15 +172,21 @@ func TestWills(t *testing.T) {
 		do    func(s *Server, d *device)
 		sent  bool
 	}{
-		"vanished":                   {0, func(_ *Server, d *device) { d.vanish() }, true},
-		"silent":                     {0, func(*Server, *device) { time.Sleep(91 * time.Second) }, true},
-		"said goodbye":               {0, func(_ *Server, d *device) { d.leave() }, false},
-		"said goodbye, with will":    {0, func(_ *Server, d *device) { p := d.packet(packets.Disconnect); p.ReasonCode = 4; d.send(p) }, true},
-		"delayed":                    {30, func(_ *Server, d *device) { d.vanish(); time.Sleep(31 * time.Second) }, true},
-		"delayed, not yet":           {30, func(_ *Server, d *device) { d.vanish(); time.Sleep(29 * time.Second) }, false},
-		"delayed, and came back":     {30, func(s *Server, d *device) { d.vanish(); connect(d.t, s, 5, lasting).leave(); time.Sleep(time.Minute) }, false},
-		"delayed beyond the session": {6000, func(_ *Server, d *device) { d.vanish(); time.Sleep(601 * time.Second) }, true},
-		"drained":                    {0, func(s *Server, d *device) { _ = s.Shutdown(d.t.Context()) }, false},
+		"vanished":                    {0, func(_ *Server, d *device) { d.vanish() }, true},
+		"silent":                      {0, func(*Server, *device) { time.Sleep(91 * time.Second) }, true},
+		"said goodbye, no properties": {0, func(_ *Server, d *device) { d.write([]byte{0xe0, 1, 4}) }, true},
+		"said that it failed":         {0, func(_ *Server, d *device) { p := d.packet(packets.Disconnect); p.ReasonCode = 0x80; d.send(p) }, true},
+		"taken over":                  {0, func(s *Server, d *device) { connect(d.t, s, 5, lasting).leave() }, true},
+		"taken over, delayed":         {30, func(s *Server, d *device) { connect(d.t, s, 5, lasting).leave(); time.Sleep(time.Minute) }, false},
+		"delayed, and began anew":     {300, func(s *Server, d *device) { d.vanish(); connect(d.t, s, 5).leave() }, true},
+		"closed":                      {0, func(s *Server, _ *device) { s.Close() }, false},
+		"said goodbye":                {0, func(_ *Server, d *device) { d.leave() }, false},
+		"said goodbye, with will":     {0, func(_ *Server, d *device) { p := d.packet(packets.Disconnect); p.ReasonCode = 4; d.send(p) }, true},
+		"delayed":                     {30, func(_ *Server, d *device) { d.vanish(); time.Sleep(31 * time.Second) }, true},
+		"delayed, not yet":            {30, func(_ *Server, d *device) { d.vanish(); time.Sleep(29 * time.Second) }, false},
+		"delayed, and came back":      {30, func(s *Server, d *device) { d.vanish(); connect(d.t, s, 5, lasting).leave(); time.Sleep(time.Minute) }, false},
+		"delayed beyond the session":  {6000, func(_ *Server, d *device) { d.vanish(); time.Sleep(601 * time.Second) }, true},
+		"drained":                     {0, func(s *Server, d *device) { _ = s.Shutdown(d.t.Context()) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := &takes{}
@@ -197,6 +203,99 @@ func TestWills(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestWillsHaveNamesOfTheirOwn(t *testing.T) {
+	h := &takes{}
+	serving(t, h, Limits{}, func(t *testing.T, s *Server) {
+		for _, named := range []bool{false, false, true} {
+			connect(t, s, 5, lasting, func(p *packets.Packet) {
+				p.Connect.WillFlag, p.Connect.WillTopic = true, "gone" // and no payload
+				if named {
+					p.Connect.WillProperties.User = []packets.UserProperty{{Key: "ce-id", Val: "mine"}}
+				}
+			}).vanish()
+		}
+		synctest.Wait()
+		if ids := h.ids(); len(ids) != 3 || ids[0] == ids[1] || ids[2] != "mine" {
+			t.Errorf("%q", ids)
+		}
+	})
+}
+
+// A predecessor that does not read holds nobody up, and nothing is sent before
+// CONNACK.
+func TestTakeoverDoesNotWaitForTheOldConnection(t *testing.T) {
+	h := &takes{answer: func(*Publication) Verdict { time.Sleep(time.Second); return Verdict{} }}
+	serving(t, h, Limits{}, func(t *testing.T, s *Server) {
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		go s.Serve(Link{Conn: theirs})
+		deaf := &device{t: t, conn: ours, version: 5}
+		p := deaf.packet(packets.Connect)
+		p.Connect = packets.ConnectParams{ProtocolName: []byte("MQTT"), ClientIdentifier: "c1", UsernameFlag: true, Username: []byte("d1")}
+		lasting(p)
+		deaf.send(p)
+		_, _ = ours.Read(make([]byte, 100)) // CONNACK, and nothing more
+		deaf.publish(1, 1, "a", "x")
+		synctest.Wait()
+		time.Sleep(time.Second - time.Millisecond)
+		began := time.Now()
+		d := connect(t, s, 5, lasting)
+		if took := time.Since(began); took > 100*time.Millisecond {
+			t.Errorf("CONNACK after %s", took)
+		}
+		d.wantAck(packets.Puback, 1, 0)
+	})
+}
+
+func TestUnknownDevicesShareNoSession(t *testing.T) {
+	serving(t, &takes{}, Limits{}, func(t *testing.T, s *Server) {
+		unknown := func(p *packets.Packet) { lasting(p); p.Connect.UsernameFlag = false; p.Connect.Username = nil }
+		first := connect(t, s, 5, unknown)
+		second := connect(t, s, 5, unknown)
+		if second.ack.SessionPresent || second.ack.Properties.SessionExpiryInterval != 0 || !second.ack.Properties.SessionExpiryIntervalFlag {
+			t.Errorf("%+v", second.ack)
+		}
+		first.send(first.packet(packets.Pingreq))
+		first.want(packets.Pingresp)
+	})
+}
+
+func TestADeviceKeepsFewSessions(t *testing.T) {
+	serving(t, &takes{}, Limits{}, func(t *testing.T, s *Server) {
+		for i := range 20 {
+			connect(t, s, 5, lasting, func(p *packets.Packet) { p.Connect.ClientIdentifier = strings.Repeat("c", i+1) }).leave()
+		}
+		synctest.Wait()
+		s.mu.Lock()
+		if n := len(s.sessions); n != keptPerDevice {
+			t.Errorf("%d", n)
+		}
+		s.mu.Unlock()
+		time.Sleep(11 * time.Minute)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.keptAll != 0 || len(s.kept) != 0 || len(s.sessions) != 0 {
+			t.Errorf("%d, %v are left", s.keptAll, s.kept)
+		}
+	})
+}
+
+func TestQUICDevicesAreHeardMoreOften(t *testing.T) {
+	serving(t, &takes{}, Limits{}, func(t *testing.T, s *Server) {
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		go s.Serve(Link{Conn: theirs, Silence: time.Minute})
+		d := &device{t: t, conn: ours, version: 5, got: make(chan *packets.Packet, 1)}
+		go d.read()
+		p := d.packet(packets.Connect)
+		p.Connect = packets.ConnectParams{ProtocolName: []byte("MQTT"), ClientIdentifier: "c1", Clean: true, Keepalive: 300}
+		d.send(p)
+		if ack := d.want(packets.Connack); ack.Properties.ServerKeepAlive != 30 {
+			t.Errorf("%+v", ack.Properties)
+		}
+	})
 }
 
 // Promise: draining loses no acknowledged message, and none that was taken in

@@ -61,8 +61,6 @@ func (c *conn) unfit(p *packets.Packet) packets.Code {
 	return packets.CodeSuccess
 }
 
-func fitTopic(topic string) bool { return topic != "" && !strings.ContainsAny(topic, "+#") }
-
 func (c *conn) identify(p *packets.Packet) (d policy.Device, ok bool) {
 	d, err := c.srv.cfg.Handler.Identify(c.link.TLS, Credentials{string(p.Connect.Username), string(p.Connect.Password)})
 	if err == nil && c.link.Known != nil && d.ID != "" {
@@ -82,14 +80,25 @@ func (c *conn) open(p *packets.Packet, d policy.Device) bool {
 	if id == "" {
 		id, assigned = rand.Text(), true
 	}
+	if pr := &p.Properties; c.version == 5 {
+		c.mods = packets.Mods{MaxSize: pr.MaximumPacketSize, DisallowProblemInfo: pr.RequestProblemInfoFlag && pr.RequestProblemInfo == 0}
+	}
+	c.device = d
 	ack := c.packet(packets.Connack)
 	keepAlive := c.keepAlive(p, ack)
 	c.patient = time.Duration(patience * float64(keepAlive))
 	expiry, asked := c.expiry(p)
-	c.will = c.willOf(p, d)
-	present, busy := c.srv.open(c, sessionKey{d.ID, id}, d, p.Connect.Clean, expiry)
+	key := sessionKey{d.ID, strings.Clone(id)} // not all of the packet
+	if d.ID == "" {
+		key.client, expiry = rand.Text(), 0 // nobody knows whether the next one is the same
+	}
+	c.will = c.willOf(p)
+	// Nothing is to be sent before the answer.
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	present, busy := c.srv.open(c, key, p.Connect.Clean, expiry)
 	if busy {
-		return c.refuse(packets.ErrServerBusy)
+		return c.refuseLocked(packets.ErrServerBusy)
 	}
 	ack.SessionPresent = present
 	if c.version == 5 {
@@ -103,13 +112,16 @@ func (c *conn) open(p *packets.Packet, d policy.Device) bool {
 		pr.ReceiveMaximum, pr.MaximumPacketSize, pr.TopicAliasMaximum = uint16(l.InFlight), uint32(l.MaxPacket), uint16(l.TopicAliases)
 		pr.RetainAvailableFlag, pr.SharedSubAvailableFlag, pr.SubIDAvailableFlag = true, true, true
 	}
-	return c.send(ack) == nil
+	return c.write(ack) == nil
 }
 
 // keepAlive is how often the device will be heard, 0: it does not say. Those of
 // MQTT 5 are told when it is to be more often.
 func (c *conn) keepAlive(p, ack *packets.Packet) time.Duration {
 	asked, most := time.Duration(p.Connect.Keepalive)*time.Second, c.srv.cfg.Limits.KeepAlive
+	if c.link.Silence > 0 {
+		most = min(most, max(time.Second, c.link.Silence/2))
+	}
 	if c.version == 5 && (asked == 0 || asked > most) {
 		ack.Properties.ServerKeepAlive, ack.Properties.ServerKeepAliveFlag = uint16(most/time.Second), true
 		return most
@@ -138,13 +150,19 @@ func (s *Server) expiry(asked uint32) time.Duration {
 
 // refuse answers CONNECT with a reason and returns false.
 func (c *conn) refuse(code packets.Code) bool {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	return c.refuseLocked(code)
+}
+
+func (c *conn) refuseLocked(code packets.Code) bool {
 	c.srv.metrics.refuse(code.Code)
 	p := c.packet(packets.Connack)
 	if p.ReasonCode = code.Code; c.version != 5 {
 		p.ProtocolVersion = 4
 		p.ReasonCode = oldCode(code)
 	}
-	_ = c.send(p)
+	_ = c.write(p)
 	return false
 }
 

@@ -112,6 +112,13 @@ func connect(t *testing.T, s *Server, version byte, change ...func(*packets.Pack
 	return d
 }
 
+// session is that of the device's connection.
+func (d *device) session(s *Server) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[sessionKey{"d1", "c1"}]
+}
+
 func lasting(p *packets.Packet) {
 	p.Connect.Clean = false
 	p.Properties.SessionExpiryInterval, p.Properties.SessionExpiryIntervalFlag = 600, true

@@ -63,7 +63,7 @@ func decode(p *packets.Packet, body []byte) (err error) {
 	switch p.FixedHeader.Type {
 	case packets.Connect:
 		if err = p.ConnectDecode(body); err == nil {
-			err = fault(p.ConnectValidate())
+			err = checkConnect(p)
 		}
 	case packets.Publish:
 		if err = p.PublishDecode(body); err == nil && p.ProtocolVersion == 5 && p.Properties.TopicAliasFlag && p.Properties.TopicAlias == 0 {
@@ -87,13 +87,34 @@ func decode(p *packets.Packet, body []byte) (err error) {
 		}
 	case packets.Pingreq:
 	case packets.Disconnect:
-		err = p.DisconnectDecode(body)
+		if err = p.DisconnectDecode(body); len(body) == 1 { // a reason without properties, which the codec passes over
+			p.ReasonCode = body[0]
+		}
 	case packets.Auth:
 		err = packets.ErrBadAuthenticationMethod // none was agreed on
 	default:
 		err = packets.ErrProtocolViolation
 	}
 	return err
+}
+
+// checkConnect says what a CONNECT must not be (MQTT 5.0, section 3.1).
+func checkConnect(p *packets.Packet) error {
+	c := &p.Connect
+	name := string(c.ProtocolName)
+	switch {
+	case name != "MQTT" && name != "MQIsdp":
+		return packets.ErrProtocolViolationProtocolName
+	case (name == "MQIsdp") != (p.ProtocolVersion == 3), p.ProtocolVersion < 3, p.ProtocolVersion > 5:
+		return packets.ErrProtocolViolationProtocolVersion
+	case p.ReservedBit != 0:
+		return packets.ErrProtocolViolationReservedBit
+	case c.WillQos > 2, !c.WillFlag && (c.WillQos > 0 || c.WillRetain):
+		return packets.ErrProtocolViolationQosOutOfRange
+	case p.ProtocolVersion == 4 && c.PasswordFlag && !c.UsernameFlag:
+		return packets.ErrProtocolViolationFlagNoUsername
+	}
+	return nil
 }
 
 func fault(c packets.Code) error {

@@ -1,22 +1,35 @@
 package mqtt
 
 import (
+	"context"
+	"hash/maphash"
+	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	mrand "math/rand/v2"
 
 	"github.com/mochi-mqtt/server/v2/packets"
+)
 
-	"github.com/tidegate/tidegate/policy"
+// What a message may have besides its payload.
+const (
+	topicMost         = 4 << 10 // bytes
+	propertiesMost    = 128
+	propertyBytesMost = 16 << 10 // together
+	propertyOverhead  = 64       // of memory, each
 )
 
 // delivery is one message of a session on its way to the handler.
 type delivery struct {
 	pub   *Publication // nil once there is a verdict
+	name  string       // its id
 	id    uint16       // packet identifier; 0 at QoS 0
 	qos   byte
 	size  int
+	print uint64 // fingerprint of what it says
+	on    *conn  // that counts it against the receive maximum
 	state deliveryState
 	code  byte // of the acknowledgement
 }
@@ -25,7 +38,8 @@ type deliveryState uint8
 
 const (
 	underWay deliveryState = iota // no verdict yet
-	answered                      // the acknowledgement was sent or waits for the device to come back; QoS 2: until it is released
+	answered                      // there is one, and the device was not told: it was away
+	told                          // it was sent; it may have been lost on the way
 )
 
 // publish takes a message in.
@@ -39,13 +53,23 @@ func (c *conn) publish(p *packets.Packet) error {
 		return packets.ErrProtocolViolationNoPacketID
 	case c.version == 5 && p.FixedHeader.Retain:
 		return packets.ErrRetainNotSupported
+	case !fitProperties(p.Properties.User):
+		return packets.ErrPacketTooLarge
 	}
-	pub := c.publication(c.session.device, topic, p.Payload, p.FixedHeader.Qos, &p.Properties)
+	pub := c.publication(topic, p.Payload, p.FixedHeader.Qos, &p.Properties)
 	again, err := c.session.take(c, p, pub)
 	if again != nil {
 		return c.send(again)
 	}
 	return err
+}
+
+func fitProperties(user []packets.UserProperty) bool {
+	bytes := 0
+	for _, u := range user {
+		bytes += len(u.Key) + len(u.Val)
+	}
+	return len(user) <= propertiesMost && bytes <= propertyBytesMost
 }
 
 // topicOf resolves a topic alias (MQTT 5.0, section 3.3.2.3.4).
@@ -61,24 +85,29 @@ func (c *conn) topicOf(p *packets.Packet) (string, error) {
 			return "", packets.ErrTopicAliasInvalid
 		}
 		return known, nil
-	default:
-		if c.aliases == nil {
-			c.aliases = map[uint16]string{}
-		}
-		c.aliases[alias] = p.TopicName
 	}
 	if !fitTopic(p.TopicName) {
 		return "", packets.ErrTopicNameInvalid
 	}
+	if c.version == 5 && alias > 0 {
+		if c.aliases == nil {
+			c.aliases = map[uint16]string{}
+		}
+		c.aliases[alias] = strings.Clone(p.TopicName) // not all of the packet
+	}
 	return p.TopicName, nil
+}
+
+func fitTopic(topic string) bool {
+	return topic != "" && len(topic) <= topicMost && !strings.ContainsAny(topic, "+#")
 }
 
 // propertyID is the user property by which a device names its message itself.
 const propertyID = "ce-id"
 
-func (c *conn) publication(d policy.Device, topic string, payload []byte, qos byte, pr *packets.Properties) *Publication {
+func (c *conn) publication(topic string, payload []byte, qos byte, pr *packets.Properties) *Publication {
 	pub := &Publication{
-		Device: d, Client: c.link.RemoteAddr(), Host: c.host(), TLS: &c.link.TLS,
+		Device: c.device, Client: c.link.RemoteAddr(), Host: c.host(), TLS: &c.link.TLS,
 		Topic: topic, Payload: payload, QoS: qos, ContentType: pr.ContentType, Received: time.Now(),
 	}
 	for _, u := range pr.User {
@@ -98,63 +127,137 @@ func (c *conn) host() string {
 	return c.link.LocalAddr().String()
 }
 
-// take puts a message into the lane of its topic. again: it came before, and this
-// is what was said then.
+// size is what a message takes of memory, nearly.
+func (p *Publication) size() int {
+	n := len(p.Payload) + len(p.Topic) + len(p.ContentType) + len(p.ID)
+	for _, u := range p.Properties {
+		n += len(u.Key) + len(u.Value) + propertyOverhead
+	}
+	return n
+}
+
+// print tells whether two messages say the same.
+func (e *session) print(p *Publication) uint64 {
+	var h maphash.Hash
+	h.SetSeed(e.seed)
+	for _, part := range [...]string{p.Topic, p.ID, p.ContentType} {
+		_, _ = h.WriteString(part)
+		_ = h.WriteByte(0)
+	}
+	for _, u := range p.Properties {
+		_, _ = h.WriteString(u.Key)
+		_ = h.WriteByte(0)
+		_, _ = h.WriteString(u.Value)
+		_ = h.WriteByte(0)
+	}
+	_, _ = h.Write(p.Payload)
+	return h.Sum64()
+}
+
+// take puts a message into the lane of its topic. again: there is something to
+// be said of it at once.
 func (e *session) take(c *conn, p *packets.Packet, pub *Publication) (again *packets.Packet, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.conn != c { // another connection took the session over
 		return nil, packets.ErrSessionTakenOver
 	}
-	if known := e.deliveries[p.PacketID]; p.PacketID != 0 && known != nil {
-		if again, repeated := e.repeated(c, p, known); repeated {
+	d := &delivery{pub: pub, id: p.PacketID, qos: pub.QoS, size: pub.size()}
+	if d.qos > 0 {
+		d.print = e.print(pub)
+		if again, done := e.repeated(c, d, p.FixedHeader.Dup); done {
 			return again, nil
 		}
 	}
-	limits := &e.srv.cfg.Limits
-	if e.outstanding >= limits.InFlight || e.bytes+len(pub.Payload) > limits.InFlightBytes {
-		return nil, e.full(c, pub)
+	if again, err, full := e.full(c, d); full {
+		return again, err
 	}
-	d := &delivery{pub: pub, id: p.PacketID, qos: pub.QoS, size: len(pub.Payload)}
-	if e.made++; pub.ID == "" {
-		pub.ID = e.id + "-" + strconv.FormatUint(e.made, 10)
-	}
+	e.name(d)
 	if d.qos > 0 {
 		e.deliveries[d.id] = d
+		d.on = c
+		c.pending++
 	}
-	e.outstanding++
+	e.count++
 	e.bytes += d.size
 	e.enqueue(d)
 	return nil, nil
 }
 
-// repeated says whether a packet brings a message that came before. Its own lock
-// is held.
-func (e *session) repeated(c *conn, p *packets.Packet, known *delivery) (again *packets.Packet, repeated bool) {
+// name gives a message its id, unless the device or an earlier sending did.
+func (e *session) name(d *delivery) {
+	e.made++
 	switch {
-	case known.state == underWay:
-		return nil, true // its acknowledgement will come
-	case known.qos == 2:
-		return known.ack(c), true
-	case p.FixedHeader.Dup:
-		return known.ack(c), true
+	case d.pub.ID != "":
+		d.name = d.pub.ID
+	case d.name == "":
+		d.name = e.id + "-" + strconv.FormatUint(e.made, 10)
 	}
-	return nil, false // the identifier is used anew
+	d.pub.ID = d.name
+}
+
+// repeated looks at what is known by the packet identifier. done: nothing more
+// is to be done with the message, because it came before.
+func (e *session) repeated(c *conn, d *delivery, dup bool) (again *packets.Packet, done bool) {
+	known := e.deliveries[d.id]
+	if known == nil {
+		return nil, false
+	}
+	same := known.qos == d.qos && known.print == d.print
+	switch {
+	case same && known.state == underWay:
+		known.count(c)
+		return nil, true // its acknowledgement will come
+	case same && (known.state == answered || d.qos == 2):
+		known.count(c)
+		e.acknowledged(known)
+		return known.ack(c), true
+	case same && dup:
+		// Its acknowledgement was sent, but is it this message, or another that says
+		// the same? To deliver it again by the same name is right for both.
+		d.name = known.name
+	}
+	known.uncount() // the device forgot about it
+	return nil, false
+}
+
+// count has a connection count the delivery.
+func (d *delivery) count(c *conn) {
+	if d.on != c {
+		d.uncount()
+		d.on = c
+		c.pending++
+	}
+}
+
+func (d *delivery) uncount() {
+	if d.on != nil {
+		d.on.pending--
+		d.on = nil
+	}
 }
 
 // full is what happens to a message that exceeds the session's bounds: at QoS 0
-// it is lost; a device that was told the receive maximum is at fault; one of
-// MQTT 3.1.1 has to come back later.
-func (e *session) full(c *conn, pub *Publication) error {
+// it is lost; MQTT 5 hears it, or is at fault when it was told the receive
+// maximum; one of MQTT 3.1.1 has to come back later.
+func (e *session) full(c *conn, d *delivery) (again *packets.Packet, err error, full bool) {
+	limits := &e.srv.cfg.Limits
+	excess := d.qos > 0 && c.pending >= limits.InFlight
+	if !excess && e.count < 2*limits.InFlight && (e.bytes == 0 || e.bytes+d.size <= limits.InFlightBytes) && (d.qos > 0 || e.count < limits.InFlight) {
+		return nil, nil, false
+	}
 	e.srv.metrics.overflow.Inc()
 	switch {
-	case pub.QoS == 0:
-		return nil
-	case c.version == 5 && e.outstanding >= e.srv.cfg.Limits.InFlight:
-		return packets.ErrReceiveMaximum
+	case d.qos == 0:
+		return nil, nil, true
+	case c.version != 5:
+		e.bar()
+		return nil, packets.ErrQuotaExceeded, true
+	case excess:
+		return nil, packets.ErrReceiveMaximum, true
 	}
-	e.bar()
-	return packets.ErrQuotaExceeded
+	d.code = packets.ErrQuotaExceeded.Code
+	return d.ack(c), nil, true
 }
 
 // bar has the device stay away for a while, some longer than others. The
@@ -184,30 +287,49 @@ func (e *session) work(topic string, l *lane) {
 	}
 }
 
+// next takes the next message of a lane. When the session is over, what needs an
+// acknowledgement is not handed over any more: the device sends it again.
 func (e *session) next(topic string, l *lane) *delivery {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(l.waiting) == 0 {
-		delete(e.lanes, topic)
-		return nil
+	for len(l.waiting) > 0 {
+		d := l.waiting[0]
+		l.waiting = l.waiting[1:]
+		if !e.over || d.qos == 0 {
+			return d
+		}
 	}
-	d := l.waiting[0]
-	l.waiting = l.waiting[1:]
-	return d
+	delete(e.lanes, topic)
+	return nil
 }
 
 // deliver hands a message over until there is a verdict that the device can be
 // told. MQTT 3.1.1 knows no refusal, so there what is not taken is withheld and
 // offered again.
 func (e *session) deliver(d *delivery) Verdict {
+	ctx := e.life
+	if d.qos == 0 { // it was sent for good: the device may have left at once
+		ctx = e.srv.life
+	}
 	for {
-		v := e.srv.cfg.Handler.Publish(e.srv.life, d.pub)
+		v := e.srv.hand(ctx, d.pub)
 		e.srv.metrics.published(d.qos, v.Result)
 		final := v.Result == Accepted || v.Result == Refused
 		if final || d.qos == 0 || e.hearsReasons() || !e.srv.wait(v.pause()) {
 			return v
 		}
 	}
+}
+
+// hand gives a message to the handler. A bug there costs that message alone.
+func (s *Server) hand(ctx context.Context, pub *Publication) (v Verdict) {
+	defer func() {
+		if bug := recover(); bug != nil {
+			s.log.Error("bug: a message was not handed over", "topic", pub.Topic, "panic", bug, "stack", string(debug.Stack()))
+			v = Verdict{Result: Failed, Code: packets.ErrUnspecifiedError.Code}
+		}
+	}()
+	return s.cfg.Handler.Publish(ctx, pub)
 }
 
 // pause is how long to wait before a message is offered again, a half more or
@@ -230,46 +352,75 @@ func (e *session) hearsReasons() bool {
 
 // answer acknowledges a message, or says why not.
 func (e *session) answer(d *delivery, v Verdict) {
-	e.mu.Lock()
-	c := e.conn
-	d.pub, d.state, d.code = nil, answered, v.Code
-	e.bytes -= d.size
-	taken := v.Result == Accepted
-	if d.qos != 2 || !taken {
-		e.outstanding--
-	}
-	e.remember(d, taken)
-	e.mu.Unlock()
-	if c == nil || d.qos == 0 {
-		return
-	}
-	if taken || c.version == 5 {
-		ack := d.ack(c)
+	ack, c := e.answered(d, v)
+	switch {
+	case ack != nil:
 		ack.Properties.ReasonString = v.Reason
 		c.tell(ack)
-		return
+	case c != nil:
+		// To acknowledge it would be a lie, and silence would hold up the device for
+		// ever.
+		c.srv.metrics.violation(v.Code)
+		c.close()
 	}
-	// To acknowledge it would be a lie, and silence would hold up the device for
-	// ever.
-	c.srv.metrics.violation(v.Code)
-	c.close()
 }
 
-// remember keeps what was acknowledged as long as the device may send it again:
-// of QoS 2 until it is released, of QoS 1 the last few of a session that outlives
-// its connection. Its lock is held.
-func (e *session) remember(d *delivery, taken bool) {
+// answered notes a verdict. It returns what is to be said on which connection;
+// with a connection alone, that ends.
+func (e *session) answered(d *delivery, v Verdict) (ack *packets.Packet, c *conn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d.pub, d.state, d.code = nil, answered, v.Code
+	e.count--
+	e.bytes -= d.size
+	taken := v.Result == Accepted
 	switch {
-	case d.qos == 0 || taken && d.qos == 2:
-	case !taken || e.keep == 0:
+	case d.qos == 0:
+		return nil, nil
+	case e.deliveries[d.id] != d: // the device uses the identifier for another one
+		return nil, nil
+	case !taken:
+		d.uncount()
 		delete(e.deliveries, d.id)
-	default:
-		if e.told = append(e.told, d); len(e.told) > e.srv.cfg.Limits.InFlight {
-			if oldest := e.told[0]; e.deliveries[oldest.id] == oldest {
-				delete(e.deliveries, oldest.id)
-			}
-			e.told = e.told[1:]
+		if e.conn != nil && e.conn.version != 5 {
+			e.bar() // it would come back with the same message at once
 		}
+	default:
+		e.remember(d)
+	}
+	switch c = e.conn; {
+	case c == nil:
+		return nil, nil
+	case taken:
+		e.acknowledged(d)
+	case c.version != 5:
+		return nil, c
+	}
+	return d.ack(c), c
+}
+
+// remember keeps what was accepted as long as the device may send it again: of
+// QoS 2 until it is released, of QoS 1 in a session that outlives its
+// connection; the last few of both.
+func (e *session) remember(d *delivery) {
+	if e.recent = append(e.recent, d); len(e.recent) <= 2*e.srv.cfg.Limits.InFlight {
+		return
+	}
+	oldest := e.recent[0]
+	e.recent = e.recent[1:]
+	if oldest.uncount(); e.deliveries[oldest.id] == oldest {
+		delete(e.deliveries, oldest.id)
+	}
+}
+
+// acknowledged notes that the device is being told.
+func (e *session) acknowledged(d *delivery) {
+	d.state = told
+	if d.qos == 2 {
+		return
+	}
+	if d.uncount(); e.keep == 0 {
+		delete(e.deliveries, d.id)
 	}
 }
 
@@ -285,10 +436,14 @@ func (d *delivery) ack(c *conn) *packets.Packet {
 }
 
 // released is the third step of QoS 2.
-func (e *session) released(version byte, id uint16) *packets.Packet {
+func (e *session) released(c *conn, id uint16) *packets.Packet {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	p := &packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Pubcomp}, ProtocolVersion: version, PacketID: id}
+	if e.conn != c {
+		return nil
+	}
+	p := c.packet(packets.Pubcomp)
+	p.PacketID = id
 	d := e.deliveries[id]
 	switch {
 	case d == nil || d.qos != 2:
@@ -296,8 +451,8 @@ func (e *session) released(version byte, id uint16) *packets.Packet {
 	case d.state == underWay:
 		return nil // not before PUBREC; the device will ask again
 	default:
+		d.uncount()
 		delete(e.deliveries, id)
-		e.outstanding--
 	}
 	return p
 }

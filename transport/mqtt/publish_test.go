@@ -120,20 +120,128 @@ func TestAMessageSentAgainIsAcknowledgedAndNotDeliveredAgain(t *testing.T) {
 			<-d.got
 			d.vanish() // with the acknowledgements
 			d = connect(t, s, version, lasting)
-			d.publish(1, 1, "a", "one", again)
-			d.wantAck(packets.Puback, 1, 0)
 			d.publish(2, 2, "b", "two", again)
 			d.wantAck(packets.Pubrec, 2, 0)
 			if got := h.payloads(); len(got) != 2 {
 				t.Errorf("%q", got)
 			}
-			d.publish(1, 1, "a", "another") // the identifier is free again
-			d.wantAck(packets.Puback, 1, 0)
+			rel := d.packet(packets.Pubrel)
+			rel.PacketID = 2
+			d.send(rel)
+			d.wantAck(packets.Pubcomp, 2, 0)
+			d.publish(2, 2, "b", "two") // the identifier is free again
+			d.wantAck(packets.Pubrec, 2, 0)
 			if ids := h.ids(); len(ids) != 3 || ids[2] == ids[0] || ids[2] == ids[1] {
 				t.Errorf("ids %q", ids)
 			}
 		})
 	})
+}
+
+// An acknowledgement at QoS 1 that was due while the device was away waits for
+// it. One that was sent may be lost, or the identifier be used again for another
+// message: that one must not be taken for the first.
+func TestSentAgainAtQoS1(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version byte) {
+		h := &takes{answer: func(*Publication) Verdict { time.Sleep(time.Second); return Verdict{} }}
+		serving(t, h, Limits{}, func(t *testing.T, s *Server) {
+			d := connect(t, s, version, lasting)
+			d.publish(1, 1, "a", "one")
+			d.vanish()
+			time.Sleep(2 * time.Second)
+			d = connect(t, s, version, lasting)
+			d.publish(1, 1, "a", "one", again)
+			d.wantAck(packets.Puback, 1, 0)
+			if got := h.payloads(); len(got) != 1 {
+				t.Errorf("%q", got)
+			}
+			d.publish(1, 1, "a", "one", again) // was that acknowledgement lost?
+			d.wantAck(packets.Puback, 1, 0)
+			d.publish(1, 1, "a", "other", again) // whose first sending was lost
+			d.wantAck(packets.Puback, 1, 0)
+			d.publish(1, 1, "a", "other")
+			d.wantAck(packets.Puback, 1, 0)
+			got, ids := h.payloads(), h.ids()
+			if !slices.Equal(got, []string{"one", "one", "other", "other"}) || ids[0] != ids[1] || ids[2] == ids[0] || ids[3] == ids[2] {
+				t.Errorf("%q by %q", got, ids)
+			}
+		})
+	})
+}
+
+// A device that lost its state uses identifiers again for other messages, and at
+// another QoS.
+func TestAForgottenIdentifierIsFree(t *testing.T) {
+	h := &takes{}
+	serving(t, h, Limits{InFlight: 2}, func(t *testing.T, s *Server) {
+		for i := range 10 { // none is ever released
+			d := connect(t, s, 5, lasting)
+			for id := range uint16(2) {
+				d.publish(2, 1+id+2*uint16(i), "a", fmt.Sprint("two ", i, id))
+				d.wantAck(packets.Pubrec, 1+id+2*uint16(i), 0)
+			}
+			d.vanish()
+		}
+		d := connect(t, s, 5, lasting)
+		d.publish(1, 19, "a", "one")
+		d.wantAck(packets.Puback, 19, 0)
+		if n := len(d.session(s).deliveries); n > 5 {
+			t.Errorf("%d are remembered", n)
+		}
+	})
+}
+
+func TestABugInTheHandlerCostsOneMessage(t *testing.T) {
+	h := &takes{answer: func(p *Publication) Verdict {
+		if string(p.Payload) == "bug" {
+			panic("bug")
+		}
+		return Verdict{}
+	}}
+	serving(t, h, Limits{}, func(t *testing.T, s *Server) {
+		d := connect(t, s, 5)
+		d.publish(1, 1, "a", "bug")
+		d.wantAck(packets.Puback, 1, 0x80)
+		d.publish(1, 2, "a", "x")
+		d.wantAck(packets.Puback, 2, 0)
+	})
+}
+
+// When a session ends, what was not acknowledged is not delivered any more: the
+// device sends it again, to whom it likes.
+func TestTheEndOfASessionEndsItsWork(t *testing.T) {
+	h := &takes{answer: func(*Publication) Verdict { time.Sleep(time.Second); return Verdict{} }}
+	serving(t, h, Limits{}, func(t *testing.T, s *Server) {
+		d := connect(t, s, 5)
+		for i := range 10 {
+			d.publish(1, uint16(i+1), "a", fmt.Sprint(i))
+		}
+		d.publish(0, 0, "a", "for good")
+		synctest.Wait()
+		d.vanish()
+		time.Sleep(time.Minute)
+		if got := h.payloads(); !slices.Equal(got, []string{"0", "for good"}) {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+func TestAcknowledgementsHeedWhatTheDeviceAsksFor(t *testing.T) {
+	h := &takes{answer: func(*Publication) Verdict {
+		return Verdict{Result: Busy, Code: 0x97, Reason: strings.Repeat("long ", 10)}
+	}}
+	for name, change := range map[string]func(*packets.Packet){
+		"no problem information": func(p *packets.Packet) { p.Properties.RequestProblemInfoFlag = true },
+		"small packets":          func(p *packets.Packet) { p.Properties.MaximumPacketSize = 40 },
+	} {
+		serving(t, h, Limits{}, func(t *testing.T, s *Server) {
+			d := connect(t, s, 5, change)
+			d.publish(1, 1, "a", "x")
+			if p := d.want(packets.Puback); p.ReasonCode != 0x97 || p.Properties.ReasonString != "" {
+				t.Errorf("%s: %+v", name, p)
+			}
+		})
+	}
 }
 
 func TestTheDeviceMayNameItsMessage(t *testing.T) {
@@ -229,6 +337,39 @@ func TestADeviceCannotHaveMoreUnderWayThanItMay(t *testing.T) {
 				d.publish(1, uint16(i+1), "a", "x")
 			}
 			d.wantEnd(packets.ErrReceiveMaximum)
+		})
+	})
+	t.Run("MQTT 5, but not QoS 0", func(t *testing.T) {
+		serving(t, slow, Limits{InFlight: 3}, func(t *testing.T, s *Server) {
+			d := connect(t, s, 5)
+			d.publish(0, 0, "a", "x")
+			for i := range 3 {
+				d.publish(1, uint16(i+1), "a", "x")
+			}
+			d.send(d.packet(packets.Pingreq))
+			d.want(packets.Pingresp)
+		})
+	})
+	t.Run("MQTT 5, too many bytes", func(t *testing.T) {
+		serving(t, slow, Limits{InFlightBytes: 1000}, func(t *testing.T, s *Server) {
+			d := connect(t, s, 5)
+			d.publish(1, 1, "a", strings.Repeat("x", 2000)) // one is always taken
+			d.publish(1, 2, "b", "x")
+			d.wantAck(packets.Puback, 2, 0x97)
+		})
+	})
+	t.Run("user properties", func(t *testing.T) {
+		serving(t, slow, Limits{}, func(t *testing.T, s *Server) {
+			d := connect(t, s, 5)
+			d.publish(1, 1, "a", "x", func(p *packets.Packet) { p.Properties.User = make([]packets.UserProperty, 129) })
+			d.wantEnd(packets.ErrPacketTooLarge)
+		})
+	})
+	t.Run("a long topic", func(t *testing.T) {
+		serving(t, slow, Limits{}, func(t *testing.T, s *Server) {
+			d := connect(t, s, 5)
+			d.publish(1, 1, strings.Repeat("a/", 3000), "x")
+			d.wantEnd(packets.ErrTopicNameInvalid)
 		})
 	})
 	t.Run("MQTT 3.1.1 is sent away for a while", func(t *testing.T) {

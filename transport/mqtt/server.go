@@ -24,7 +24,8 @@ type Server struct {
 
 	mu       sync.Mutex // guards what follows
 	sessions map[sessionKey]*session
-	kept     int // sessions without a connection
+	kept     map[string]int // sessions without a connection, by device
+	keptAll  int
 	conns    map[*conn]struct{}
 	draining bool
 }
@@ -43,7 +44,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger, metrics: m, sessions: map[sessionKey]*session{}, conns: map[*conn]struct{}{}}
+	s := &Server{cfg: cfg, log: cfg.Logger, metrics: m, sessions: map[sessionKey]*session{}, kept: map[string]int{}, conns: map[*conn]struct{}{}}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -52,6 +53,9 @@ func New(cfg Config) (*Server, error) {
 type Link struct {
 	net.Conn
 	TLS tls.ConnectionState
+	// Silence is how long the connection itself bears silence; devices that can be
+	// told are to be heard more often. 0: for any time.
+	Silence time.Duration
 	// Known is told the device once it showed who it is, before anything is
 	// taken from it; an error refuses it. Nil: nobody wants to know.
 	Known func(policy.Device) error

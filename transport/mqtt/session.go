@@ -3,82 +3,106 @@ package mqtt
 import (
 	"context"
 	"crypto/rand"
+	"hash/maphash"
 	"sync"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
-
-	"github.com/tidegate/tidegate/policy"
 )
 
 // sessionKey: devices share no session, whatever client identifier they choose.
 type sessionKey struct{ device, client string }
 
+// keptPerDevice is how many sessions of one device are kept while it is away.
+const keptPerDevice = 4
+
 // session is what outlives a connection: which messages are under way and which
 // are acknowledged. Whether it has a connection changes with both the server's
 // lock and its own held, in this order.
 type session struct {
-	srv    *Server
-	key    sessionKey
-	device policy.Device
-	id     string // part of the ids of its messages
+	srv  *Server
+	key  sessionKey
+	id   string // part of the ids of its messages
+	seed maphash.Seed
+	life context.Context // ends with the session
+	end  context.CancelFunc
 
-	mu          sync.Mutex // guards what follows
-	conn        *conn      // nil: away
-	over        bool       // never to be resumed
-	keep        time.Duration
-	expire      *time.Timer // runs while it is away
-	will        *time.Timer // the same, of a will that is delayed
-	lastWill    *will
-	deliveries  map[uint16]*delivery // of QoS 1 and 2, by packet identifier
-	lanes       map[string]*lane     // by topic; only those with something to do
-	told        []*delivery          // acknowledged and remembered, the oldest first
-	outstanding int
-	bytes       int
-	made        uint64    // ids
-	barred      time.Time // not to come back before
+	mu         sync.Mutex // guards what follows
+	conn       *conn      // nil: away
+	over       bool       // never to be resumed
+	keep       time.Duration
+	expire     *time.Timer // runs while it is away
+	will       *time.Timer // the same, of a will that is delayed
+	lastWill   *will
+	deliveries map[uint16]*delivery // of QoS 1 and 2, by packet identifier
+	recent     []*delivery          // accepted and remembered, the oldest first
+	lanes      map[string]*lane     // by topic; only those with something to do
+	count      int                  // messages under way, of any QoS
+	bytes      int
+	made       uint64    // ids
+	barred     time.Time // not to come back before
 }
 
 // open finds or makes the session of a connection and takes it over from the
 // connection that has it, which ends. busy: the device shall come back later.
-func (s *Server) open(c *conn, key sessionKey, d policy.Device, clean bool, expiry time.Duration) (present, busy bool) {
+func (s *Server) open(c *conn, key sessionKey, clean bool, expiry time.Duration) (present, busy bool) {
 	s.mu.Lock()
-	e, old := s.sessions[key], (*conn)(nil)
+	defer s.mu.Unlock()
+	e := s.sessions[key]
 	if e != nil {
 		e.mu.Lock()
 		if wait := time.Until(e.barred); wait > 0 {
 			e.mu.Unlock()
-			s.mu.Unlock()
 			return false, true
 		}
-		old = e.detach()
-		if clean {
-			e.over = true
+		old := e.detach()
+		if old != nil {
+			s.metrics.takenOver.Inc()
+			s.working.Go(func() { old.dismiss(packets.ErrSessionTakenOver) })
+		}
+		if clean || old == nil && e.keep == 0 { // such a one is only there to be barred
+			s.finish(e)
 		} else {
 			present = true
 			e.cancelWill()
-			e.conn, e.device, e.keep = c, d, expiry
+			e.conn, e.keep = c, expiry
 		}
 		e.mu.Unlock()
 	}
 	if !present {
-		e = &session{srv: s, key: key, device: d, id: rand.Text(), conn: c, keep: expiry, deliveries: map[uint16]*delivery{}, lanes: map[string]*lane{}}
+		e = s.newSession(key, expiry)
+		e.conn = c
 		s.sessions[key] = e
 	}
 	c.session = e
-	s.mu.Unlock()
-	if old != nil {
-		s.metrics.takenOver.Inc()
-		old.dismiss(packets.ErrSessionTakenOver)
-	}
 	return present, false
+}
+
+func (s *Server) newSession(key sessionKey, expiry time.Duration) *session {
+	e := &session{srv: s, key: key, id: rand.Text(), seed: maphash.MakeSeed(), keep: expiry, deliveries: map[uint16]*delivery{}, lanes: map[string]*lane{}}
+	e.life, e.end = context.WithCancel(s.life)
+	return e
+}
+
+// finish ends a session: what is not acknowledged yet never will be, and a will
+// that waits is due. Both locks are held.
+func (s *Server) finish(e *session) {
+	e.over = true
+	e.end()
+	if s.sessions[e.key] == e {
+		delete(s.sessions, e.key)
+	}
+	if w := e.lastWill; w != nil {
+		e.cancelWill()
+		s.publishWill(e, w)
+	}
 }
 
 // detach takes the session from its connection, if it has one, or out of those
 // that are away. Both locks are held.
 func (e *session) detach() (old *conn) {
 	if old, e.conn = e.conn, nil; old == nil {
-		e.srv.kept--
+		e.srv.unkeep(e)
 	}
 	if e.expire != nil {
 		e.expire.Stop()
@@ -87,57 +111,57 @@ func (e *session) detach() (old *conn) {
 	return old
 }
 
+func (s *Server) unkeep(e *session) {
+	s.keptAll--
+	if s.kept[e.key.device]--; s.kept[e.key.device] == 0 {
+		delete(s.kept, e.key.device)
+	}
+}
+
 // release ends what a connection has of its session.
 func (s *Server) release(c *conn) {
 	e := c.session
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	e.mu.Lock()
-	if mine := e.conn == c; mine {
+	defer e.mu.Unlock()
+	mine := e.conn == c
+	if mine {
 		e.conn = nil
 		s.away(e)
 	}
-	due := !c.ended.Load() && c.will != nil && !s.closed()
-	if due && e.conn == nil && !e.over && c.will.delay > 0 {
-		e.delayWill(c.will)
-		due = false
+	switch w := c.will; {
+	case w == nil || c.ended.Load():
+	case w.delay > 0 && mine && !e.over:
+		e.delayWill(w)
+	case w.delay > 0 && !mine && !e.over: // the device is there
+	default:
+		s.publishWill(e, w)
 	}
-	e.mu.Unlock()
-	if due {
-		s.publishWill(e, c.will)
-	}
-	s.mu.Unlock()
 }
 
 // away keeps a session for its time, or ends it. Both locks are held.
 func (s *Server) away(e *session) {
-	keep := e.keep
-	if wait := time.Until(e.barred); wait > keep {
-		keep = wait
-	}
-	if keep <= 0 || s.kept >= s.cfg.Limits.Sessions || s.closed() {
-		e.over = true
-		delete(s.sessions, e.key)
+	keep := max(e.keep, time.Until(e.barred))
+	if keep <= 0 || s.keptAll >= s.cfg.Limits.Sessions || s.kept[e.key.device] >= keptPerDevice || s.draining {
+		s.finish(e)
 		return
 	}
-	s.kept++
-	e.expire = time.AfterFunc(keep, func() { s.expired(e) })
-}
-
-func (s *Server) expired(e *session) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.conn != nil || e.over || e.expire == nil {
-		return
-	}
-	s.kept--
-	e.over, e.expire = true, nil
-	delete(s.sessions, e.key)
-	if w := e.lastWill; w != nil { // a session's end is the latest that a will waits for
-		e.cancelWill()
-		s.publishWill(e, w)
-	}
+	s.keptAll++
+	s.kept[e.key.device]++
+	var timer *time.Timer
+	timer = time.AfterFunc(keep, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.expire == timer { // it has not come back meanwhile
+			e.expire = nil
+			s.unkeep(e)
+			s.finish(e)
+		}
+	})
+	e.expire = timer
 }
 
 func (e *session) stopTimers() {
@@ -149,16 +173,19 @@ func (e *session) stopTimers() {
 	e.cancelWill()
 }
 
-func (e *session) expiry() time.Duration {
+// expireAfter changes how long the session outlives its connection; false: one
+// that was to end with it shall now stay.
+func (e *session) expireAfter(c *conn, d time.Duration) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.keep
-}
-
-func (e *session) expireAfter(d time.Duration) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	if e.conn != c {
+		return true
+	}
+	if e.keep == 0 && d > 0 {
+		return false
+	}
 	e.keep = d
+	return true
 }
 
 // settle waits until nothing is under way, or the context ends.

@@ -1,11 +1,10 @@
 package mqtt
 
 import (
+	"crypto/rand"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
-
-	"github.com/tidegate/tidegate/policy"
 )
 
 // will is the message that a device leaves for when it goes without a word.
@@ -14,15 +13,15 @@ type will struct {
 	delay time.Duration
 }
 
-func (c *conn) willOf(p *packets.Packet, d policy.Device) *will {
+func (c *conn) willOf(p *packets.Packet) *will {
 	if !p.Connect.WillFlag {
 		return nil
 	}
 	properties := &p.Connect.WillProperties
-	return &will{
-		pub:   c.publication(d, p.Connect.WillTopic, p.Connect.WillPayload, p.Connect.WillQos, properties),
-		delay: time.Duration(properties.WillDelayInterval) * time.Second,
-	}
+	pub := c.publication(p.Connect.WillTopic, p.Connect.WillPayload, p.Connect.WillQos, properties)
+	state := c.link.TLS // a will may outlive its connection
+	pub.TLS = &state
+	return &will{pub: pub, delay: time.Duration(properties.WillDelayInterval) * time.Second}
 }
 
 // delayWill publishes a will unless the session is resumed before. The session's
@@ -32,7 +31,9 @@ func (e *session) delayWill(w *will) {
 	e.will = time.AfterFunc(min(w.delay, max(e.keep, 0)), func() {
 		e.mu.Lock()
 		due := e.lastWill == w
-		e.lastWill, e.will = nil, nil
+		if due {
+			e.lastWill, e.will = nil, nil
+		}
 		e.mu.Unlock()
 		if due {
 			e.srv.mu.Lock()
@@ -55,13 +56,15 @@ const willTries = 5
 
 // publishWill hands a will over, elsewhere. The server's lock is held.
 func (s *Server) publishWill(e *session, w *will) {
-	if s.closed() {
+	if s.draining {
 		return
 	}
-	w.pub.ID, w.pub.Received = e.id+"-will", time.Now()
+	if w.pub.Received = time.Now(); w.pub.ID == "" {
+		w.pub.ID = e.id + "-will-" + rand.Text()
+	}
 	s.working.Go(func() {
 		for range willTries {
-			v := s.cfg.Handler.Publish(s.life, w.pub)
+			v := s.hand(s.life, w.pub)
 			s.metrics.published(w.pub.QoS, v.Result)
 			if v.Result == Accepted || v.Result == Refused || !s.wait(v.pause()) {
 				return
