@@ -126,9 +126,6 @@ func (s *Server) Close() {
 	s.metrics.unregister(s.cfg.Metrics)
 }
 
-// closed says that Close was called.
-func (s *Server) closed() bool { return s.life.Err() != nil }
-
 // wait sleeps, unless the server closes first.
 func (s *Server) wait(d time.Duration) bool {
 	t := time.NewTimer(d)
