@@ -23,6 +23,7 @@ import (
 	"github.com/tidegate/tidegate/transport"
 	"github.com/tidegate/tidegate/transport/edge"
 	"github.com/tidegate/tidegate/transport/mqtt"
+	"github.com/tidegate/tidegate/transport/password"
 	"github.com/tidegate/tidegate/transport/token"
 )
 
@@ -49,23 +50,24 @@ type Agent struct {
 	reg     *prometheus.Registry
 	access  accessLog
 
-	sockets  *sockets
-	mesh     *transport.Mesh
-	gossip   *gossip.Mesh
-	catalog  catalog.Catalog
-	edge     *edge.Server
-	mqtt     *mqtt.Server
-	local    []*localServer // admin, ready and egress
-	egress   *localServer   // of local; nil: off
-	upstream *upstream.Client
-	creds    *transport.Credentials
-	resetKey *quic.StatelessResetKey
-	tokenKey *quic.TokenGeneratorKey
-	edgeTLS  atomic.Pointer[config.Identity]
-	rates    policy.Rates
-	tokens   *token.Verifier // nil: devices show none
-	jwks     *token.Keys     // of tokens
-	denied   denyList
+	sockets   *sockets
+	mesh      *transport.Mesh
+	gossip    *gossip.Mesh
+	catalog   catalog.Catalog
+	edge      *edge.Server
+	mqtt      *mqtt.Server
+	local     []*localServer // admin, ready and egress
+	egress    *localServer   // of local; nil: off
+	upstream  *upstream.Client
+	creds     *transport.Credentials
+	resetKey  *quic.StatelessResetKey
+	tokenKey  *quic.TokenGeneratorKey
+	edgeTLS   atomic.Pointer[config.Identity]
+	rates     policy.Rates
+	tokens    *token.Verifier // nil: devices show none
+	passwords *password.File  // nil: none
+	jwks      *token.Keys     // of tokens
+	denied    denyList
 
 	view      atomic.Pointer[policy.View]
 	policies  *policies
@@ -157,6 +159,9 @@ func (a *Agent) Start(ctx context.Context) error {
 	a.spawn(func() { a.register(ctx) })
 	if a.jwks != nil {
 		a.spawn(func() { a.jwks.Run(ctx) })
+	}
+	if a.passwords != nil {
+		a.spawn(func() { a.passwords.Run(ctx) })
 	}
 	if a.cfg.TLS.Edge.CRL != "" {
 		a.spawn(func() { a.watchRevocations(ctx) })

@@ -80,7 +80,7 @@ func (a *Agent) assemble(ctx context.Context) error {
 	if err := a.makeMesh(meshID); err != nil {
 		return err
 	}
-	if err := a.makeTokens(); err != nil {
+	if err := a.makeIdentity(); err != nil {
 		return err
 	}
 	if err := a.makeEdge(); err != nil {

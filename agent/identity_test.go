@@ -3,7 +3,9 @@ package agent_test
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/tidegate/tidegate/agent"
 	"github.com/tidegate/tidegate/agent/config"
@@ -98,4 +101,76 @@ func tokenOf(t *testing.T, key ed25519.PrivateKey, device, tenant string) string
 		t.Fatal(err)
 	}
 	return token
+}
+
+// A device without a certificate is known by user name and password, over HTTP and
+// over MQTT. The service does not see them.
+func TestAPasswordNamesTheDevice(t *testing.T) {
+	seen := make(chan http.Header, 10)
+	service := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { seen <- r.Header.Clone() })
+	m := startMesh(t, dev.Config{Regions: 1, Agents: 1, Policy: accessTo(`
+		access "acme" {
+		  properties = { tenant = "acme" }
+		  allow {}
+		}`)}, service)
+	cfg := spare(t, m)
+	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Identity.Passwords = filepath.Join(t.TempDir(), "devices.passwd")
+	if err := os.WriteFile(cfg.Identity.Passwords, []byte("meter-7:"+string(hash)+":tenant=acme\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, err := agent.New(t.Context(), cfg, agent.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = a.Close() })
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	device := deviceAt(t, m, "eu-1")
+	device.base = "https://" + a.EdgeAddr()
+	device.h3.TLSClientConfig.Certificates = nil
+	ask := func(name, password string) int {
+		req := device.request("GET", "/svc", nil)
+		req.SetBasicAuth(name, password)
+		resp, _ := device.do(req)
+		return resp.StatusCode
+	}
+	eventually(t, "the service is ready", func() bool { return ask("meter-7", "secret") == http.StatusOK })
+	if h := <-seen; h.Get("Tidegate-Device") != "meter-7" || h.Get("Authorization") != "" {
+		t.Errorf("the service saw %v", h)
+	}
+	for _, wrong := range [][2]string{{"meter-7", "guess"}, {"meter-8", "secret"}, {"meter-7", ""}} {
+		if status := ask(wrong[0], wrong[1]); status != http.StatusUnauthorized {
+			t.Errorf("%q: %d", wrong, status)
+		}
+	}
+	for password, code := range map[string]byte{"secret": 0, "guess!": 5} {
+		conn, err := tls.Dial("tcp", a.EdgeAddr(), m.TLS())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		connect := append([]byte{0x10, 29, 0, 4, 'M', 'Q', 'T', 'T', 4, 0xc2, 0, 60, 0, 0, 0, 7}, "meter-7\x00\x06"+password...)
+		answer := make([]byte, 4)
+		if _, err := conn.Write(connect); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(conn, answer); err != nil || answer[3] != code {
+			t.Errorf("%s: CONNACK %x, %v", password, answer, err)
+		}
+		if code != 0 {
+			continue
+		}
+		publish := append([]byte{0x32, 9, 0, 3}, "svc\x00\x07hi"...)
+		if _, err := conn.Write(publish); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(conn, answer); err != nil || answer[0] != 0x40 {
+			t.Errorf("%x, not PUBACK: %v", answer, err)
+		}
+	}
 }

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -22,19 +21,9 @@ import (
 // publisher takes what devices publish over MQTT the way of every message.
 type publisher struct{ *Agent }
 
-var errNoPasswords = errors.New("a password was given, and nothing here can check it")
-
-// Identify tells a device by its certificate, else by a token as its password.
-func (p publisher) Identify(cs tls.ConnectionState, c mqtt.Credentials) (policy.Device, error) {
-	switch {
-	case len(cs.PeerCertificates) > 0:
-		return transport.VerifyDevice(cs, p.edgeTLS.Load().Pool, p.self.TrustDomain)
-	case c.Password == "":
-		return policy.Device{}, nil // unknown: the policy says what is open to it
-	case p.tokens == nil:
-		return policy.Device{}, errNoPasswords
-	}
-	return p.tokens.Verify(time.Now(), c.Password)
+// Identify tells a device by its certificate, or by what CONNECT carries.
+func (p publisher) Identify(ctx context.Context, cs tls.ConnectionState, c mqtt.Credentials) (policy.Device, error) {
+	return p.identifyMQTT(ctx, cs, c)
 }
 
 // methodPublish is that of publications where policies name methods.

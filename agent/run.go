@@ -69,6 +69,11 @@ func (a *Agent) Reload() {
 	if err := a.reloadDenied(); err != nil {
 		a.log.Error("configuration not read again, the list of refused peers stays", "error", err)
 	}
+	if a.passwords != nil {
+		if err := a.passwords.Reload(); err != nil {
+			a.log.Error("passwords not reloaded, the old ones stay", "error", err)
+		}
+	}
 	if a.jwks != nil {
 		if err := a.jwks.Reload(context.Background()); err != nil {
 			a.log.Error("keys of tokens not reloaded, the old ones stay", "error", err)

@@ -4,12 +4,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidegate/tidegate/transport/password"
 	"github.com/tidegate/tidegate/transport/token"
 )
 
 // DeviceIdentity says how devices that show no certificate are known.
 type DeviceIdentity struct {
 	JWT *JWT `hcl:"jwt,block"`
+	// Passwords is a file of user names and bcrypt hashes (htpasswd -nB), with
+	// properties behind: "NAME:HASH:tenant=acme,type=meter". The user name is the
+	// device's id. It is read again when it changes. Default: none. Needs
+	// tls.edge.client_auth "optional" or "none".
+	Passwords string `hcl:"passwords" is:"path"`
 }
 
 // JWT lets devices in that show a signed token (Authorization: Bearer). One that
@@ -46,14 +52,28 @@ func (j *JWT) Source(kept string) token.Source {
 }
 
 func (l *loader) checkIdentity() {
-	j := l.config.Identity.JWT
-	if j == nil {
-		return
+	i := l.config.Identity
+	if i.JWT != nil {
+		l.checkOptional("identity.jwt")
+		l.checkJWT(i.JWT)
 	}
-	const key = "identity.jwt"
+	if i.Passwords != "" {
+		const key = "identity.passwords"
+		l.checkOptional(key)
+		if _, err := password.Open(i.Passwords, nil); err != nil {
+			l.fault(key, "%v", err)
+		}
+	}
+}
+
+func (l *loader) checkOptional(key string) {
 	if l.config.TLS.Edge.ClientAuth == ClientAuthRequire {
 		l.fault(key, "has no effect while tls.edge.client_auth is require: nobody comes without a certificate")
 	}
+}
+
+func (l *loader) checkJWT(j *JWT) {
+	const key = "identity.jwt"
 	for name, value := range map[string]string{"issuer": j.Issuer, "audience": j.Audience, "device": j.Device} {
 		if value == "" {
 			l.fault(join(key, name), "is required")

@@ -119,8 +119,12 @@ tls {
 }
 
 # Devices without a certificate are known by a signed token (Authorization:
-# Bearer) where there is a block jwt; it needs client_auth optional or none.
+# Bearer, or the password of MQTT) where there is a block jwt, or by user name and
+# password; both need client_auth optional or none.
 identity {
+  # NAME:HASH[:PROPERTY=VALUE,...] a line, hashes of htpasswd -nB; for HTTP Basic
+  # and MQTT. Read again when it changes.
+  # passwords = "secrets/devices.passwd"
   # jwt {
   # jwks_file = "tls/jwks.json" # the keys that sign, or
   # jwks_url = "https://id.example.com/jwks.json"

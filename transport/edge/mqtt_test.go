@@ -35,7 +35,7 @@ type certified struct {
 	from atomic.Pointer[mqtt.Publication]
 }
 
-func (h *certified) Identify(cs tls.ConnectionState, _ mqtt.Credentials) (policy.Device, error) {
+func (h *certified) Identify(_ context.Context, cs tls.ConnectionState, _ mqtt.Credentials) (policy.Device, error) {
 	if len(cs.PeerCertificates) == 0 {
 		return policy.Device{}, nil
 	}

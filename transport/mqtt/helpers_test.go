@@ -29,7 +29,7 @@ type takes struct {
 	got []*Publication
 }
 
-func (h *takes) Identify(_ tls.ConnectionState, c Credentials) (policy.Device, error) {
+func (h *takes) Identify(_ context.Context, _ tls.ConnectionState, c Credentials) (policy.Device, error) {
 	if c.Password == "wrong" {
 		return policy.Device{}, errors.New("wrong password")
 	}

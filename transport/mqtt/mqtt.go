@@ -33,8 +33,9 @@ var ErrConfig = errors.New("invalid MQTT configuration")
 type Handler interface {
 	// Identify tells the device behind a connection, by its certificate or by
 	// what CONNECT carries. An error refuses the connection (bad user name or
-	// password) and is only logged. A device without an id is unknown.
-	Identify(tls.ConnectionState, Credentials) (policy.Device, error)
+	// password) and is only logged. A device without an id is unknown. The context
+	// ends with the time that a connection has for CONNECT.
+	Identify(context.Context, tls.ConnectionState, Credentials) (policy.Device, error)
 	// Publish takes a message to where it belongs and says what became of it.
 	// The context ends when the server closes, not with the connection.
 	Publish(context.Context, *Publication) Verdict
