@@ -96,7 +96,7 @@ route "alarms" {
 
 route "tenant-telemetry" {
   match {
-    methods = ["POST"]
+    methods = ["POST", "PUBLISH"]
     path    = "/v1/devices/{id}/telemetry"
     when    = "device.tenant == 'a'"
   }

@@ -55,7 +55,13 @@ func measure(ctx context.Context, t *target, client *tls.Config, warmup, window 
 	defer wg.Wait()
 	defer cancel()
 	for range connections {
-		wg.Go(func() { l.connection(ctx, client) })
+		wg.Go(func() {
+			if t.mqtt != nil {
+				l.publishing(ctx, t.addr, client, t.mqtt)
+			} else {
+				l.connection(ctx, client)
+			}
+		})
 	}
 	if err := l.wait(ctx, warmup); err != nil {
 		return sample{}, err

@@ -23,6 +23,8 @@ const (
 	nameAgent = "tidegate"
 	nameBare  = "bare"
 	nameCaddy = "caddy"
+	nameTLS   = "mqtt-tls" // the agent again, with messages at QoS 1
+	nameQUIC  = "mqtt-quic"
 )
 
 // target is a running server.
@@ -30,6 +32,7 @@ type target struct {
 	name    string
 	addr    string // UDP
 	proc    *child.Process
+	mqtt    dialMQTT // nil: HTTP/3
 	samples []sample
 }
 
@@ -69,6 +72,9 @@ func newBench(ctx context.Context, opt options) (b *bench, err error) {
 			return b, err
 		}
 	}
+	agent := b.targets[0]
+	b.targets = append(b.targets, &target{name: nameTLS, addr: agent.addr, proc: agent.proc, mqtt: dialTLS},
+		&target{name: nameQUIC, addr: agent.addr, proc: agent.proc, mqtt: dialQUIC})
 	return b, nil
 }
 
