@@ -3,6 +3,7 @@
 # make test    everything; installs what it needs first
 # make lint    gofmt, vet, staticcheck
 # make bench   this agent, a bare handler and Caddy, in one run
+# make devices   what idle devices cost, beside bare servers
 # make overload  agents under more than they can take, beside Caddy, HAProxy and failsafe-go
 
 SHELL       := /bin/bash
@@ -55,6 +56,10 @@ lint:
 .PHONY: bench
 bench:
 	go run ./test/bench
+
+.PHONY: devices
+devices:
+	go run ./test/devices
 
 .PHONY: overload
 overload: tools

@@ -19,8 +19,9 @@ import (
 // connection is what the edge knows about one device connection.
 type connection struct {
 	proto   string
-	leave   func() // gives its place in the gate back
-	cut     func() // ends it at once
+	leave   func()      // gives its place in the gate back
+	cut     func()      // ends it at once
+	unwatch func() bool // QUIC: who serves it sees to its end
 	device  atomic.Pointer[policy.Device]
 	chain   atomic.Pointer[[]*x509.Certificate] // that the device showed, leaf first
 	shown   atomic.Bool                         // some request of it named its device

@@ -18,14 +18,19 @@ import (
 const protoMQTT = "mqtt"
 
 // serveMQTT serves a connection after its handshake, in the calling goroutine.
-func (s *Server) serveMQTT(c *connection, conn net.Conn, cs tls.ConnectionState) {
+func (s *Server) serveMQTT(c *connection, conn net.Conn, cs *tls.ConnectionState) {
 	c.begin()
 	defer c.end()
-	link := mqtt.Link{Conn: conn, TLS: cs, Known: func(d policy.Device) error { return s.known(c, d) }}
+	s.cfg.MQTT.Serve(s.link(c, conn, cs))
+}
+
+//go:noinline
+func (s *Server) link(c *connection, conn net.Conn, cs *tls.ConnectionState) *mqtt.Link {
+	l := &mqtt.Link{Conn: conn, TLS: cs, Known: func(d policy.Device) error { return s.known(c, d) }}
 	if c.quic != nil {
-		link.Silence = s.cfg.Limits.IdleTimeout
+		l.Silence = s.cfg.Limits.IdleTimeout
 	}
-	s.cfg.MQTT.Serve(link)
+	return l
 }
 
 // serveMQTTPort serves MQTT alone, until its listener closes.
@@ -33,7 +38,7 @@ func (s *Server) serveMQTTPort() {
 	conf := s.mqttTLS()
 	s.acceptTCP(s.cfg.MQTTListener, func(known *tcpConn) {
 		if conn := tls.Server(known, conf); s.shakeHands(known, conn) {
-			s.serveMQTT(known.known, conn, conn.ConnectionState())
+			s.serveMQTT(known.known, conn, stateOf(conn))
 		}
 	})
 }
@@ -49,6 +54,14 @@ func (s *Server) known(c *connection, d policy.Device) error {
 	return nil
 }
 
+// quicState is of a kind that only TCP connections have a pointer to.
+//
+//go:noinline
+func quicState(conn *quic.Conn) *tls.ConnectionState {
+	state := conn.ConnectionState().TLS
+	return &state
+}
+
 // lastWords is how long a QUIC connection stays after its MQTT stream ended, so
 // that the device can read what was sent last.
 const lastWords = 500 * time.Millisecond
@@ -56,15 +69,34 @@ const lastWords = 500 * time.Millisecond
 // serveMQTTStream serves MQTT on the first stream that a device opens, as EMQX
 // and NanoMQ do it. There is no other.
 func (s *Server) serveMQTTStream(c *connection) {
-	defer closeQUIC(c.quic, http3.ErrCodeNoError, "")
+	if c.unwatch() { // what waits for the end takes memory, and here is somebody who does
+		defer s.gone(c)
+	}
+	c.unwatch = nil
+	if stream := s.acceptStream(c); stream != nil {
+		s.serveMQTT(c, stream, quicState(c.quic))
+		s.awaitLastWords(c)
+	}
+	closeQUIC(c.quic, http3.ErrCodeNoError, "")
+}
+
+// acceptStream keeps what it needs off the stack of a goroutine that will wait
+// for hours, as do others here.
+//
+//go:noinline
+func (s *Server) acceptStream(c *connection) *streamConn {
 	ctx, cancel := context.WithTimeout(s.life, s.cfg.Limits.HeaderTimeout)
+	defer cancel()
 	stream, err := c.quic.AcceptStream(ctx)
-	cancel()
 	if err != nil {
-		return
+		return nil
 	}
 	c.headers.over(stream.StreamID())
-	s.serveMQTT(c, &streamConn{stream, c.quic}, c.quic.ConnectionState().TLS)
+	return &streamConn{stream, c.quic}
+}
+
+//go:noinline
+func (s *Server) awaitLastWords(c *connection) {
 	select {
 	case <-c.quic.Context().Done():
 	case <-s.life.Done():

@@ -65,12 +65,15 @@ func (s *Server) admitQUIC(ctx context.Context, info *quic.ClientInfo) (context.
 	}
 	c := &connection{proto: protoQUIC, leave: leave}
 	c.headers.epoch, c.headers.most = s.epoch, s.cfg.Limits.StreamsPerConnection
-	context.AfterFunc(ctx, func() {
-		c.leave()
-		s.untrack(c)
-		c.settled.Do(func() { s.metrics.handshake(protoQUIC, handshakeFailed) })
-	})
+	c.unwatch = context.AfterFunc(ctx, func() { s.gone(c) })
 	return context.WithValue(ctx, connectionKey{}, c), nil
+}
+
+// gone forgets a connection that has ended.
+func (s *Server) gone(c *connection) {
+	c.leave()
+	s.untrack(c)
+	c.settled.Do(func() { s.metrics.handshake(protoQUIC, handshakeFailed) })
 }
 
 func (s *Server) serveHTTP3() {
@@ -109,7 +112,7 @@ func (s *Server) established(conn *quic.Conn) *connection {
 		}
 	}
 	s.track(c)
-	s.shook(c, conn.ConnectionState().TLS)
+	s.shook(c, quicState(conn))
 	if conn.Context().Err() != nil { // it ended before it was tracked
 		s.untrack(c)
 	}

@@ -35,11 +35,12 @@ func (s *Server) checkCertificates(chain []*x509.Certificate) error {
 
 // shook notes whom a handshake was with. It ends the connection when the
 // certificate was revoked since it was verified.
-func (s *Server) shook(c *connection, cs tls.ConnectionState) {
+func (s *Server) shook(c *connection, cs *tls.ConnectionState) {
 	if len(cs.PeerCertificates) == 0 {
 		return
 	}
-	c.chain.Store(&cs.PeerCertificates) // before the check: Expel must not miss it
+	chain := cs.PeerCertificates // by itself: a pointer to it there would keep the whole state
+	c.chain.Store(&chain)        // before the check: Expel must not miss it
 	if s.checkCertificates(cs.PeerCertificates) != nil {
 		c.cut()
 	}

@@ -82,6 +82,15 @@ func (s *Server) knownTCP(conn net.Conn, leave func()) *tcpConn {
 	return &tcpConn{Conn: conn, known: c, idle: s.cfg.Limits.BodyIdle, epoch: s.epoch}
 }
 
+// stateOf has the large copy on the heap: connections that wait for their next
+// packet for hours keep what is on their stack.
+//
+//go:noinline
+func stateOf(conn *tls.Conn) *tls.ConnectionState {
+	state := conn.ConnectionState()
+	return &state
+}
+
 // shakeHands says whether that went well; else the connection is closed.
 func (s *Server) shakeHands(known *tcpConn, conn *tls.Conn) bool {
 	ctx, cancel := context.WithTimeout(s.life, s.cfg.Limits.HeaderTimeout)
@@ -93,7 +102,7 @@ func (s *Server) shakeHands(known *tcpConn, conn *tls.Conn) bool {
 		return false
 	}
 	s.metrics.handshake(protoTCP, handshakeDone)
-	s.shook(known.known, conn.ConnectionState())
+	s.shook(known.known, stateOf(conn))
 	return true
 }
 
@@ -102,8 +111,7 @@ func (s *Server) greet(known *tcpConn, conn *tls.Conn, web *handedOver) {
 	if !s.shakeHands(known, conn) {
 		return
 	}
-	state := conn.ConnectionState()
-	switch {
+	switch state := stateOf(conn); {
 	case state.NegotiatedProtocol == protoMQTT:
 		s.serveMQTT(known.known, conn, state)
 	case state.NegotiatedProtocol == "" && s.cfg.MQTT != nil:
@@ -115,7 +123,7 @@ func (s *Server) greet(known *tcpConn, conn *tls.Conn, web *handedOver) {
 
 // guess tells MQTT from HTTP by the first byte, which is 0x10 in CONNECT and in
 // no request.
-func (s *Server) guess(known *tcpConn, conn *tls.Conn, state tls.ConnectionState, web *handedOver) {
+func (s *Server) guess(known *tcpConn, conn *tls.Conn, state *tls.ConnectionState, web *handedOver) {
 	const connect = 0x10
 	peeked := &peekedConn{Conn: conn}
 	_ = conn.SetReadDeadline(time.Now().Add(s.cfg.Limits.HeaderTimeout))

@@ -32,7 +32,7 @@ func (s *Server) serveWebSocket(c *connection, w http.ResponseWriter, r *http.Re
 		_ = ws.Close(websocket.StatusPolicyViolation, "offer the subprotocol mqtt")
 		return
 	}
-	s.serveMQTT(c, conn, *r.TLS)
+	s.serveMQTT(c, conn, r.TLS)
 }
 
 // webSocketConn closes without waiting for the other side's goodbye.

@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"slices"
 	"strings"
@@ -110,7 +111,7 @@ func TestWhoSaysNothingIsForgotten(t *testing.T) {
 		ours, theirs := net.Pipe()
 		defer ours.Close()
 		began := time.Now()
-		s.Serve(Link{Conn: theirs})
+		s.Serve(&Link{Conn: theirs, TLS: &tls.ConnectionState{}})
 		if took := time.Since(began); took != 10*time.Second {
 			t.Errorf("after %s", took)
 		}
@@ -230,7 +231,7 @@ func TestTakeoverDoesNotWaitForTheOldConnection(t *testing.T) {
 	serving(t, h, Limits{}, func(t *testing.T, s *Server) {
 		ours, theirs := net.Pipe()
 		defer ours.Close()
-		go s.Serve(Link{Conn: theirs})
+		go s.Serve(&Link{Conn: theirs, TLS: &tls.ConnectionState{}})
 		deaf := &device{t: t, conn: ours, version: 5}
 		p := deaf.packet(packets.Connect)
 		p.Connect = packets.ConnectParams{ProtocolName: []byte("MQTT"), ClientIdentifier: "c1", UsernameFlag: true, Username: []byte("d1")}
@@ -286,7 +287,7 @@ func TestQUICDevicesAreHeardMoreOften(t *testing.T) {
 	serving(t, &takes{}, Limits{}, func(t *testing.T, s *Server) {
 		ours, theirs := net.Pipe()
 		defer ours.Close()
-		go s.Serve(Link{Conn: theirs, Silence: time.Minute})
+		go s.Serve(&Link{Conn: theirs, TLS: &tls.ConnectionState{}, Silence: time.Minute})
 		d := &device{t: t, conn: ours, version: 5, got: make(chan *packets.Packet, 1)}
 		go d.read()
 		p := d.packet(packets.Connect)
@@ -320,7 +321,7 @@ func TestDrainAcknowledgesWhatItTook(t *testing.T) {
 			}
 			ours, theirs := net.Pipe()
 			defer ours.Close()
-			s.Serve(Link{Conn: theirs}) // ends at once
+			s.Serve(&Link{Conn: theirs, TLS: &tls.ConnectionState{}}) // ends at once
 		})
 	})
 }

@@ -88,7 +88,7 @@ type device struct {
 // call opens a connection and sends CONNECT, without waiting for the answer.
 func call(t *testing.T, s *Server, version byte, change ...func(*packets.Packet)) *device {
 	ours, theirs := net.Pipe()
-	go s.Serve(Link{Conn: theirs})
+	go s.Serve(&Link{Conn: theirs, TLS: &tls.ConnectionState{}})
 	d := &device{t: t, conn: ours, version: version, got: make(chan *packets.Packet, 1000)}
 	t.Cleanup(func() { _ = ours.Close() })
 	go d.read()

@@ -107,7 +107,7 @@ const propertyID = "ce-id"
 
 func (c *conn) publication(topic string, payload []byte, qos byte, pr *packets.Properties) *Publication {
 	pub := &Publication{
-		Device: c.device, Client: c.link.RemoteAddr(), Host: c.host(), TLS: &c.link.TLS,
+		Device: c.device, Client: c.link.RemoteAddr(), Host: c.host(), TLS: c.link.TLS,
 		Topic: topic, Payload: payload, QoS: qos, ContentType: pr.ContentType, Received: time.Now(),
 	}
 	for _, u := range pr.User {
@@ -162,6 +162,7 @@ func (e *session) take(c *conn, p *packets.Packet, pub *Publication) (again *pac
 	if e.conn != c { // another connection took the session over
 		return nil, packets.ErrSessionTakenOver
 	}
+	e.equip()
 	d := &delivery{pub: pub, id: p.PacketID, qos: pub.QoS, size: pub.size()}
 	if d.qos > 0 {
 		d.print = e.print(pub)

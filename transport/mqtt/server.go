@@ -52,7 +52,7 @@ func New(cfg Config) (*Server, error) {
 // Link is what a server needs of a connection that was accepted.
 type Link struct {
 	net.Conn
-	TLS tls.ConnectionState
+	TLS *tls.ConnectionState
 	// Silence is how long the connection itself bears silence; devices that can be
 	// told are to be heard more often. 0: for any time.
 	Silence time.Duration
@@ -61,8 +61,9 @@ type Link struct {
 	Known func(policy.Device) error
 }
 
-// Serve speaks MQTT on a connection until it ends, and closes it.
-func (s *Server) Serve(l Link) {
+// Serve speaks MQTT on a connection until it ends, and closes it. The link is
+// the server's from then on.
+func (s *Server) Serve(l *Link) {
 	c := newConn(s, l)
 	defer c.close()
 	if !s.add(c) {

@@ -24,12 +24,12 @@ type session struct {
 	key  sessionKey
 	id   string // part of the ids of its messages
 	seed maphash.Seed
-	life context.Context // ends with the session
-	end  context.CancelFunc
 
-	mu         sync.Mutex // guards what follows
-	conn       *conn      // nil: away
-	over       bool       // never to be resumed
+	mu         sync.Mutex      // guards what follows
+	life       context.Context // ends with the session; like the maps, made for the first message
+	end        context.CancelFunc
+	conn       *conn // nil: away
+	over       bool  // never to be resumed
 	keep       time.Duration
 	expire     *time.Timer // runs while it is away
 	will       *time.Timer // the same, of a will that is delayed
@@ -79,16 +79,25 @@ func (s *Server) open(c *conn, key sessionKey, clean bool, expiry time.Duration)
 }
 
 func (s *Server) newSession(key sessionKey, expiry time.Duration) *session {
-	e := &session{srv: s, key: key, id: rand.Text(), seed: maphash.MakeSeed(), keep: expiry, deliveries: map[uint16]*delivery{}, lanes: map[string]*lane{}}
-	e.life, e.end = context.WithCancel(s.life)
-	return e
+	return &session{srv: s, key: key, id: rand.Text(), seed: maphash.MakeSeed(), keep: expiry}
+}
+
+// equip makes what a session needs that has messages: most are idle. Its lock is
+// held.
+func (e *session) equip() {
+	if e.life != nil {
+		return
+	}
+	e.life, e.end = context.WithCancel(e.srv.life)
+	e.deliveries, e.lanes = map[uint16]*delivery{}, map[string]*lane{}
 }
 
 // finish ends a session: what is not acknowledged yet never will be, and a will
 // that waits is due. Both locks are held.
 func (s *Server) finish(e *session) {
-	e.over = true
-	e.end()
+	if e.over = true; e.end != nil {
+		e.end()
+	}
 	if s.sessions[e.key] == e {
 		delete(s.sessions, e.key)
 	}

@@ -19,8 +19,6 @@ func (c *conn) willOf(p *packets.Packet) *will {
 	}
 	properties := &p.Connect.WillProperties
 	pub := c.publication(p.Connect.WillTopic, p.Connect.WillPayload, p.Connect.WillQos, properties)
-	state := c.link.TLS // a will may outlive its connection
-	pub.TLS = &state
 	return &will{pub: pub, delay: time.Duration(properties.WillDelayInterval) * time.Second}
 }
 
