@@ -26,6 +26,25 @@ func (p publisher) Identify(ctx context.Context, cs tls.ConnectionState, c mqtt.
 	return p.identifyMQTT(ctx, cs, c)
 }
 
+// Ordered asks the policy.
+func (p publisher) Ordered(pub *mqtt.Publication) bool {
+	v := p.view.Load()
+	if v.Policy == nil || !v.Policy.MayPassEachOther() {
+		return true
+	}
+	m := messageOfPublication(postOf(context.Background(), pub), pub)
+	if limit := v.Policy.PayloadLimit(&m); len(pub.Payload) <= limit {
+		m.Payload = pub.Payload
+	}
+	return v.Policy.Ordered(&m)
+}
+
+func messageOfPublication(r *http.Request, pub *mqtt.Publication) policy.Message {
+	m := messageOf(r, pub.Device)
+	m.Method = methodPublish
+	return m
+}
+
 // methodPublish is that of publications where policies name methods.
 const methodPublish = "PUBLISH"
 
@@ -35,8 +54,7 @@ func (p publisher) Publish(ctx context.Context, pub *mqtt.Publication) mqtt.Verd
 	r := postOf(ctx, pub)
 	w := &publishWriter{header: http.Header{}}
 	x := &exchange{agent: a, view: a.view.Load(), w: w, r: r, started: time.Now()}
-	x.message = messageOf(r, pub.Device)
-	x.message.Method = methodPublish
+	x.message = messageOfPublication(r, pub)
 	x.body = &body{length: int64(len(pub.Payload)), small: pub.Payload}
 	x.begin()
 	func() {

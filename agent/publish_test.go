@@ -99,6 +99,33 @@ func TestAPublicationReachesTheServiceAsACloudEvent(t *testing.T) {
 	}
 }
 
+func TestARouteSaysWhetherMessagesPassEachOther(t *testing.T) {
+	const unordered = `
+service "svc" {}
+route "all" {
+  match { path = "/{rest...}" }
+  forward { service = "svc" }
+}
+route "any" {
+  match {
+    path          = "/any"
+    when          = "payload.kind == 'sample'"
+    payload_limit = "1KiB"
+  }
+  ordered = false
+  forward { service = "svc" }
+}`
+	a := handling(t, unordered, http.NotFoundHandler())
+	for _, c := range []struct {
+		topic, payload string
+		ordered        bool
+	}{{"other", `{"kind":"sample"}`, true}, {"any", `{"kind":"sample"}`, false}, {"any", `{"kind":"alarm"}`, true}, {"any", strings.Repeat("x", 2000), true}} {
+		if got := (publisher{a}).Ordered(publication(c.topic, c.payload)); got != c.ordered {
+			t.Errorf("%s %.20s: %t", c.topic, c.payload, got)
+		}
+	}
+}
+
 func TestWhatAPublisherIsTold(t *testing.T) {
 	a := handling(t, strings.ReplaceAll(publishPolicy, "$$", "$"), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // else net/http does not notice that the client leaves

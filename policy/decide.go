@@ -81,6 +81,17 @@ func (p *Policy) PayloadLimit(m *Message) int {
 	return s.limit
 }
 
+// MayPassEachOther says that there are routes on which the order of messages is
+// not kept: where not, Ordered need not be asked.
+func (p *Policy) MayPassEachOther() bool { return p.index.unsorted }
+
+// Ordered says whether a publication has to wait for those before it on its
+// topic: unless its route says otherwise. m is only read.
+func (p *Policy) Ordered(m *Message) bool {
+	d := p.Decide(m, 0, nil)
+	return d.Route == nil || !d.Route.Unordered
+}
+
 // Captures returns the decoded captures of the path by name, nil when the route
 // has none. A capture of the rest is decoded segment by segment, so an escaped
 // slash in it can no longer be told from a slash; Path keeps them apart.

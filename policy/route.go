@@ -14,6 +14,9 @@ type Route struct {
 	Regions []string // allowed regions, in no order; empty: what the service's Failover says
 	Forward []Forward
 	Sticky  bool // split by hash of the device's id instead of at random
+	// Unordered lets messages of one device on one topic pass each other. Only
+	// MQTT has an order to keep.
+	Unordered bool
 	// Anonymous lets clients in whose device is not known, where the policy has
 	// access blocks.
 	Anonymous bool

@@ -11,7 +11,7 @@ import (
 
 var (
 	routeShape = blockShape{
-		keys: []string{"class", "timeout", "regions", "sticky", "anonymous"},
+		keys: []string{"class", "timeout", "regions", "sticky", "ordered", "anonymous"},
 		blocks: map[string][]string{
 			"match": nil, "forward": nil, "rewrite": nil, "retry": nil, "respond": nil,
 		},
@@ -190,7 +190,7 @@ func (c *routeCompiler) compileAction(r *Route, b *block) {
 
 // refuseWithRespond reports what only makes sense where a service answers.
 func refuseWithRespond(b *block) {
-	for _, key := range []string{"timeout", "regions", "sticky"} {
+	for _, key := range []string{"timeout", "regions", "sticky", "ordered"} {
 		if b.has(key) {
 			b.fail(key, "remove it", "has no effect in a route that responds")
 		}
@@ -214,6 +214,9 @@ func (c *routeCompiler) compileForwarding(r *Route, b *block) {
 			b.fail("sticky", `use "device", or leave it out to split at random`, "unknown value %q", by)
 		}
 		r.Sticky = true
+	}
+	if ordered, given := b.flag("ordered"); given {
+		r.Unordered = !ordered
 	}
 	r.Retry = compileRetry(b.one("retry"), c.found)
 	if hb := b.one("rewrite"); hb != nil {

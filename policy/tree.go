@@ -9,6 +9,7 @@ type routeIndex struct {
 	wildcard map[string]*pathNode // by what follows the first label
 	any      *pathNode
 	payload  bool // some route looks at payloads
+	unsorted bool // some route is unordered
 }
 
 // pathNode is one segment of the tree. Routes are in the order they are
@@ -26,6 +27,7 @@ func buildIndex(routes []*Route) routeIndex {
 	for _, r := range routes {
 		index.tree(r.Match.Host).insert(r)
 		index.payload = index.payload || r.Match.PayloadLimit > 0
+		index.unsorted = index.unsorted || r.Unordered
 	}
 	return index
 }

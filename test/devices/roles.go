@@ -146,6 +146,8 @@ func (h takesAll) Identify(_ context.Context, cs tls.ConnectionState, _ mqtt.Cre
 	return transport.VerifyDevice(cs, h.pool, trustDomain)
 }
 
+func (takesAll) Ordered(*mqtt.Publication) bool { return true }
+
 func (takesAll) Publish(context.Context, *mqtt.Publication) mqtt.Verdict { return mqtt.Verdict{} }
 
 // serveEdge is the edge of an agent, without the agent.

@@ -42,6 +42,8 @@ func (h *certified) Identify(_ context.Context, cs tls.ConnectionState, _ mqtt.C
 	return transport.VerifyDevice(cs, h.pool, testDomain)
 }
 
+func (h *certified) Ordered(*mqtt.Publication) bool { return true }
+
 func (h *certified) Publish(_ context.Context, p *mqtt.Publication) mqtt.Verdict {
 	h.from.Store(p)
 	return mqtt.Verdict{}

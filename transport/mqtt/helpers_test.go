@@ -36,6 +36,8 @@ func (h *takes) Identify(_ context.Context, _ tls.ConnectionState, c Credentials
 	return policy.Device{ID: c.Username}, nil
 }
 
+func (h *takes) Ordered(p *Publication) bool { return p.Topic != "any" }
+
 func (h *takes) Publish(_ context.Context, p *Publication) Verdict {
 	h.mu.Lock()
 	h.got = append(h.got, p)

@@ -4,8 +4,8 @@
 // message is acknowledged (PUBACK, PUBREC) only when the handler accepted it.
 //
 // Messages of one device on one topic are handed over one after the other, so
-// that their order is kept; different topics and different devices do not wait
-// for one another. Sessions live in the memory of this process: QoS 2 is exactly
+// that their order is kept, unless the handler says that it need not be;
+// different topics and different devices do not wait for one another. Sessions live in the memory of this process: QoS 2 is exactly
 // once within one session here, at least once across agents.
 //
 // Not offered, and said so in CONNACK: retained messages, shared subscriptions,
@@ -36,6 +36,9 @@ type Handler interface {
 	// password) and is only logged. A device without an id is unknown. The context
 	// ends with the time that a connection has for CONNECT.
 	Identify(context.Context, tls.ConnectionState, Credentials) (policy.Device, error)
+	// Ordered says whether a message has to wait for those that the device sent
+	// before it on the same topic. It must not take long.
+	Ordered(*Publication) bool
 	// Publish takes a message to where it belongs and says what became of it.
 	// The context ends when the server closes, not with the connection.
 	Publish(context.Context, *Publication) Verdict

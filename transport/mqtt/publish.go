@@ -57,7 +57,11 @@ func (c *conn) publish(p *packets.Packet) error {
 		return packets.ErrPacketTooLarge
 	}
 	pub := c.publication(topic, p.Payload, p.FixedHeader.Qos, &p.Properties)
-	again, err := c.session.take(c, p, pub)
+	lane := topic
+	if !c.srv.cfg.Handler.Ordered(pub) {
+		lane = ""
+	}
+	again, err := c.session.take(c, p, pub, lane)
 	if again != nil {
 		return c.send(again)
 	}
@@ -154,9 +158,9 @@ func (e *session) print(p *Publication) uint64 {
 	return h.Sum64()
 }
 
-// take puts a message into the lane of its topic. again: there is something to
-// be said of it at once.
-func (e *session) take(c *conn, p *packets.Packet, pub *Publication) (again *packets.Packet, err error) {
+// take puts a message into a lane, or one of its own (""). again: there is
+// something to be said of it at once.
+func (e *session) take(c *conn, p *packets.Packet, pub *Publication, lane string) (again *packets.Packet, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.conn != c { // another connection took the session over
@@ -181,7 +185,10 @@ func (e *session) take(c *conn, p *packets.Packet, pub *Publication) (again *pac
 	}
 	e.count++
 	e.bytes += d.size
-	e.enqueue(d)
+	if lane == "" {
+		lane = "\x00" + strconv.FormatUint(e.made, 10) // no topic has a NUL
+	}
+	e.enqueue(d, lane)
 	return nil, nil
 }
 
@@ -268,29 +275,29 @@ func (e *session) bar() {
 	e.barred = time.Now().Add(least + mrand.N(most-least))
 }
 
-// lane is the messages of one topic, handed over one after the other.
+// lane is messages, in general of one topic, that are handed over one after the
+// other.
 type lane struct{ waiting []*delivery }
 
-func (e *session) enqueue(d *delivery) {
-	topic := d.pub.Topic
-	if l := e.lanes[topic]; l != nil {
+func (e *session) enqueue(d *delivery, name string) {
+	if l := e.lanes[name]; l != nil {
 		l.waiting = append(l.waiting, d)
 		return
 	}
 	l := &lane{waiting: []*delivery{d}}
-	e.lanes[topic] = l
-	e.srv.working.Go(func() { e.work(topic, l) })
+	e.lanes[name] = l
+	e.srv.working.Go(func() { e.work(name, l) })
 }
 
-func (e *session) work(topic string, l *lane) {
-	for d := e.next(topic, l); d != nil; d = e.next(topic, l) {
+func (e *session) work(name string, l *lane) {
+	for d := e.next(name, l); d != nil; d = e.next(name, l) {
 		e.answer(d, e.deliver(d))
 	}
 }
 
 // next takes the next message of a lane. When the session is over, what needs an
 // acknowledgement is not handed over any more: the device sends it again.
-func (e *session) next(topic string, l *lane) *delivery {
+func (e *session) next(name string, l *lane) *delivery {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for len(l.waiting) > 0 {
@@ -300,7 +307,7 @@ func (e *session) next(topic string, l *lane) *delivery {
 			return d
 		}
 	}
-	delete(e.lanes, topic)
+	delete(e.lanes, name)
 	return nil
 }
 

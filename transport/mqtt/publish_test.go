@@ -93,6 +93,22 @@ func TestOneTopicKeepsItsOrderAndOthersDoNotWait(t *testing.T) {
 	})
 }
 
+func TestWhereOrderDoesNotMatterMessagesPassEachOther(t *testing.T) {
+	h := &takes{answer: func(p *Publication) Verdict {
+		if string(p.Payload) == "slow" {
+			time.Sleep(time.Second)
+		}
+		return Verdict{}
+	}}
+	serving(t, h, Limits{}, func(t *testing.T, s *Server) {
+		d := connect(t, s, 5)
+		d.publish(1, 1, "any", "slow")
+		d.publish(1, 2, "any", "fast")
+		d.wantAck(packets.Puback, 2, 0)
+		d.wantAck(packets.Puback, 1, 0)
+	})
+}
+
 // A device that sends a message again, because it did not hear the
 // acknowledgement, gets that and no second delivery.
 func TestAMessageSentAgainIsAcknowledgedAndNotDeliveredAgain(t *testing.T) {

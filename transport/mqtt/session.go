@@ -36,7 +36,7 @@ type session struct {
 	lastWill   *will
 	deliveries map[uint16]*delivery // of QoS 1 and 2, by packet identifier
 	recent     []*delivery          // accepted and remembered, the oldest first
-	lanes      map[string]*lane     // by topic; only those with something to do
+	lanes      map[string]*lane     // only those with something to do
 	count      int                  // messages under way, of any QoS
 	bytes      int
 	made       uint64    // ids
