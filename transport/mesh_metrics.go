@@ -3,7 +3,6 @@ package transport
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,35 +38,14 @@ func newMeshMetrics(m *Mesh) (*meshMetrics, error) {
 		tunnels: tunnelCollector{m, prometheus.NewDesc("tidegate_mesh_tunnels",
 			"Tunnels to keep, by region of the agent at the far end and state: quic, tcp, down.", []string{"region", "state"}, nil)},
 	}
-	return metrics, metrics.register()
+	return metrics, Register(metrics.registry, metrics.collectors()...)
 }
 
 func (m *meshMetrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.dials, m.refusals, m.probes, m.rtt, m.tunnels}
 }
 
-func (m *meshMetrics) register() error {
-	if m.registry == nil {
-		return nil
-	}
-	for i, c := range m.collectors() {
-		if err := m.registry.Register(c); err != nil {
-			for _, done := range m.collectors()[:i] {
-				m.registry.Unregister(done)
-			}
-			return fmt.Errorf("register metrics: %w", err)
-		}
-	}
-	return nil
-}
-
-func (m *meshMetrics) unregister() {
-	if m.registry != nil {
-		for _, c := range m.collectors() {
-			m.registry.Unregister(c)
-		}
-	}
-}
+func (m *meshMetrics) unregister() { Unregister(m.registry, m.collectors()...) }
 
 func (m *meshMetrics) dialled(region string, err error) {
 	result := "error"

@@ -44,19 +44,25 @@ func (s *Server) identifyAnew(c *connection, r *http.Request) (*http.Request, er
 	if device.ID == "" {
 		return r, nil
 	}
-	c.shown.Store(true)
-	certified := len(r.TLS.PeerCertificates) > 0
-	if certified {
-		c.device.Store(&device) // before the check: Expel must not miss it
+	if len(r.TLS.PeerCertificates) > 0 {
+		return r, s.known(c, device)
 	}
+	c.shown.Store(true) // by this request: the next may be another device's
 	if err := s.checkRevoked(device); err != nil {
-		c.device.Store(nil)
 		return nil, err
 	}
-	if certified {
-		return r, nil
-	}
 	return r.WithContext(context.WithValue(r.Context(), deviceKey{}, device)), nil
+}
+
+// known notes the device of a connection, unless it is revoked.
+func (s *Server) known(c *connection, d policy.Device) error {
+	c.shown.Store(true)
+	c.device.Store(&d) // before the check: Expel must not miss it
+	if err := s.checkRevoked(d); err != nil {
+		c.device.Store(nil)
+		return err
+	}
+	return nil
 }
 
 func (s *Server) identifyBy() func(tls.ConnectionState, *http.Request) (policy.Device, error) {

@@ -2,6 +2,8 @@ package edge
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tidegate/tidegate/transport"
 )
 
 // reason is why something was refused, a label of tidegate_edge_refused_total.
@@ -55,18 +57,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		}, []string{"reason"}),
 	}
 	m.declare()
-	if reg == nil {
-		return m, nil
-	}
-	for i, c := range m.all() {
-		if err := reg.Register(c); err != nil {
-			for _, done := range m.all()[:i] {
-				reg.Unregister(done)
-			}
-			return nil, err
-		}
-	}
-	return m, nil
+	return m, transport.Register(reg, m.all()...)
 }
 
 // declare makes every series exist from the start, so that rates are right.
@@ -89,14 +80,7 @@ func (m *metrics) all() []prometheus.Collector {
 	return []prometheus.Collector{m.connections, m.handshakes, m.refused}
 }
 
-func (m *metrics) unregister(reg prometheus.Registerer) {
-	if reg == nil {
-		return
-	}
-	for _, c := range m.all() {
-		reg.Unregister(c)
-	}
-}
+func (m *metrics) unregister(reg prometheus.Registerer) { transport.Unregister(reg, m.all()...) }
 
 func (m *metrics) refuse(r reason) { m.refused.WithLabelValues(string(r)).Inc() }
 

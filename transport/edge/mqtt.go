@@ -37,29 +37,11 @@ func (s *Server) link(c *connection, conn net.Conn, cs *tls.ConnectionState) *mq
 func (s *Server) serveMQTTPort() {
 	conf := s.mqttTLS()
 	s.acceptTCP(s.cfg.MQTTListener, func(known *tcpConn) {
-		if conn := tls.Server(known, conf); s.shakeHands(known, conn) {
-			s.serveMQTT(known.known, conn, stateOf(conn))
+		conn := tls.Server(known, conf)
+		if state := s.shakeHands(known, conn); state != nil {
+			s.serveMQTT(known.known, conn, state)
 		}
 	})
-}
-
-// known notes the device of a connection, unless it is revoked.
-func (s *Server) known(c *connection, d policy.Device) error {
-	c.shown.Store(true)
-	c.device.Store(&d) // before the check: Expel must not miss it
-	if err := s.checkRevoked(d); err != nil {
-		c.device.Store(nil)
-		return err
-	}
-	return nil
-}
-
-// quicState is of a kind that only TCP connections have a pointer to.
-//
-//go:noinline
-func quicState(conn *quic.Conn) *tls.ConnectionState {
-	state := conn.ConnectionState().TLS
-	return &state
 }
 
 // lastWords is how long a QUIC connection stays after its MQTT stream ended, so
@@ -69,6 +51,7 @@ const lastWords = 500 * time.Millisecond
 // serveMQTTStream serves MQTT on the first stream that a device opens, as EMQX
 // and NanoMQ do it. There is no other.
 func (s *Server) serveMQTTStream(c *connection) {
+	defer s.streams.Done()
 	if c.unwatch() { // what waits for the end takes memory, and here is somebody who does
 		defer s.gone(c)
 	}
@@ -80,12 +63,13 @@ func (s *Server) serveMQTTStream(c *connection) {
 	closeQUIC(c.quic, http3.ErrCodeNoError, "")
 }
 
-// acceptStream keeps what it needs off the stack of a goroutine that will wait
-// for hours, as do others here.
+// acceptStream waits as long as it may, and while connections are taken. Like
+// others here it keeps what it needs off the stack of a goroutine that will then
+// wait for hours.
 //
 //go:noinline
 func (s *Server) acceptStream(c *connection) *streamConn {
-	ctx, cancel := context.WithTimeout(s.life, s.cfg.Limits.HeaderTimeout)
+	ctx, cancel := context.WithTimeout(s.accepting, s.cfg.Limits.HeaderTimeout)
 	defer cancel()
 	stream, err := c.quic.AcceptStream(ctx)
 	if err != nil {

@@ -151,26 +151,36 @@ func TestHTTPWithoutALPNIsServed(t *testing.T) {
 func TestARevokedDeviceLosesItsMQTTConnection(t *testing.T) {
 	var revoked atomic.Bool
 	b, _ := newMQTTBench(t, func(c *Config) { c.Revoked = func(policy.Device) bool { return revoked.Load() } })
-	each(t, mqttLinks, func(t *testing.T, kind string) {
-		conn := b.dialMQTT(t, kind)
-		defer conn.Close()
-		exchangeMQTT(t, conn, mqttConnect, mqttConnack)
-		revoked.Store(true)
-		defer revoked.Store(false)
-		if n := b.Expel(); n != 1 {
-			t.Errorf("%d connections", n)
-		}
-		if _, err := conn.Read(make([]byte, 1)); err == nil {
-			t.Error("something came")
-		}
-	})
+	each(t, mqttLinks, func(t *testing.T, kind string) { b.losesMQTT(t, kind, &revoked) })
+}
+
+// losesMQTT expects that a connection ends when its device is revoked.
+func (b *bench) losesMQTT(t *testing.T, kind string, revoked *atomic.Bool) {
+	t.Helper()
+	conn := b.dialMQTT(t, kind)
+	defer conn.Close()
+	exchangeMQTT(t, conn, mqttConnect, mqttConnack)
+	revoked.Store(true)
+	defer revoked.Store(false)
+	if n := b.Expel(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err == nil || isTimeout(err) {
+		t.Errorf("not ended: %v", err)
+	}
+	eventually(t, "it is forgotten", func() bool { return b.Connections() == 0 })
 }
 
 func TestARevokedCertificateOpensNothingAndLosesWhatItHas(t *testing.T) {
 	var revoked atomic.Bool
+	entered := make(chan struct{}, 1)
 	b, _ := newMQTTBench(t, func(c *Config) {
-		c.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-		c.RevokedCertificate = func(cert *x509.Certificate) bool { return revoked.Load() && cert.Subject.CommonName != "" }
+		c.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			entered <- struct{}{}
+			<-r.Context().Done()
+			panic(http.ErrAbortHandler)
+		})
+		c.RevokedCertificate = func(*x509.Certificate) bool { return revoked.Load() }
 	})
 	cert := b.device(t, "d1")
 	each(t, protocols, func(t *testing.T, proto string) {
@@ -179,11 +189,12 @@ func TestARevokedCertificateOpensNothingAndLosesWhatItHas(t *testing.T) {
 			_, err := client.Get(url("/"))
 			done <- err
 		}()
-		eventually(t, "the connection is open", func() bool { return b.Connections() > 0 })
-		time.Sleep(50 * time.Millisecond)
+		<-entered
 		revoked.Store(true)
 		defer revoked.Store(false)
-		eventually(t, "it is closed", func() bool { b.Expel(); return len(done) == 1 })
+		if n := b.Expel(); n != 1 {
+			t.Errorf("%d connections", n)
+		}
 		if err := <-done; err == nil {
 			t.Error("answered")
 		}
@@ -192,20 +203,7 @@ func TestARevokedCertificateOpensNothingAndLosesWhatItHas(t *testing.T) {
 		}
 		eventually(t, "all are closed", func() bool { return b.Connections() == 0 })
 	})
-	each(t, mqttLinks, func(t *testing.T, kind string) {
-		conn := b.dialMQTT(t, kind)
-		defer conn.Close()
-		exchangeMQTT(t, conn, mqttConnect, mqttConnack)
-		revoked.Store(true)
-		defer revoked.Store(false)
-		if n := b.Expel(); n != 1 {
-			t.Errorf("%d connections", n)
-		}
-		if _, err := conn.Read(make([]byte, 1)); err == nil {
-			t.Error("something came")
-		}
-		eventually(t, "all are closed", func() bool { return b.Connections() == 0 })
-	})
+	each(t, mqttLinks, func(t *testing.T, kind string) { b.losesMQTT(t, kind, &revoked) })
 }
 
 func TestMQTTConnectionsDrain(t *testing.T) {

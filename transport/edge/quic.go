@@ -86,16 +86,12 @@ func (s *Server) serveHTTP3() {
 			}
 			return
 		}
-		c := s.established(conn)
-		s.served.Go(func() {
-			if c.http3 == nil {
-				s.streams.Add(1)
-				defer s.streams.Done()
-				s.serveMQTTStream(c)
-			} else {
-				s.serveConnection(c)
-			}
-		})
+		if c := s.established(conn); c.http3 != nil {
+			s.served.Go(func() { s.serveConnection(c) })
+		} else {
+			s.streams.Add(1)
+			s.served.Go(func() { s.serveMQTTStream(c) })
+		}
 	}
 }
 
@@ -104,7 +100,8 @@ func (s *Server) established(conn *quic.Conn) *connection {
 	c.settled.Do(func() { s.metrics.handshake(protoQUIC, handshakeDone) })
 	c.quic = conn
 	c.cut = func() { closeQUIC(conn, http3.ErrCodeNoError, "revoked") }
-	if conn.ConnectionState().TLS.NegotiatedProtocol != protoMQTT {
+	state := quicState(conn)
+	if state.NegotiatedProtocol != protoMQTT {
 		c.http3 = &http3.Server{
 			Handler:        http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serveHTTP3Request(c, w, r) }),
 			MaxHeaderBytes: s.cfg.Limits.MaxHeaderBytes,
@@ -112,7 +109,7 @@ func (s *Server) established(conn *quic.Conn) *connection {
 		}
 	}
 	s.track(c)
-	s.shook(c, quicState(conn))
+	s.shook(c, state)
 	if conn.Context().Err() != nil { // it ended before it was tracked
 		s.untrack(c)
 	}

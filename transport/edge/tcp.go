@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/quic-go/quic-go"
 )
 
 // pingPatience is how long an HTTP/2 client may take to answer a ping.
@@ -91,27 +93,34 @@ func stateOf(conn *tls.Conn) *tls.ConnectionState {
 	return &state
 }
 
-// shakeHands says whether that went well; else the connection is closed.
-func (s *Server) shakeHands(known *tcpConn, conn *tls.Conn) bool {
+// quicState is the same of a QUIC connection.
+//
+//go:noinline
+func quicState(conn *quic.Conn) *tls.ConnectionState {
+	state := conn.ConnectionState().TLS
+	return &state
+}
+
+// shakeHands returns what came of it; nil: the connection is closed.
+func (s *Server) shakeHands(known *tcpConn, conn *tls.Conn) *tls.ConnectionState {
 	ctx, cancel := context.WithTimeout(s.life, s.cfg.Limits.HeaderTimeout)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {
 		s.metrics.handshake(protoTCP, handshakeFailed)
 		s.log.Debug("TLS handshake failed", "remote", conn.RemoteAddr(), "error", err)
 		_ = known.Close()
-		return false
+		return nil
 	}
 	s.metrics.handshake(protoTCP, handshakeDone)
-	s.shook(known.known, stateOf(conn))
-	return true
+	state := stateOf(conn)
+	s.shook(known.known, state)
+	return state
 }
 
 // greet finds out what a client speaks.
 func (s *Server) greet(known *tcpConn, conn *tls.Conn, web *handedOver) {
-	if !s.shakeHands(known, conn) {
-		return
-	}
-	switch state := stateOf(conn); {
+	switch state := s.shakeHands(known, conn); {
+	case state == nil:
 	case state.NegotiatedProtocol == protoMQTT:
 		s.serveMQTT(known.known, conn, state)
 	case state.NegotiatedProtocol == "" && s.cfg.MQTT != nil:

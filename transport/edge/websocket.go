@@ -26,13 +26,12 @@ func (s *Server) serveWebSocket(c *connection, w http.ResponseWriter, r *http.Re
 		s.log.Debug("WebSocket refused", "remote", r.RemoteAddr, "error", err)
 		return
 	}
-	conn := &webSocketConn{websocket.NetConn(s.life, ws, websocket.MessageBinary), ws}
 	if ws.Subprotocol() != protoMQTT {
 		s.metrics.refuse(reasonUpgrade)
 		_ = ws.Close(websocket.StatusPolicyViolation, "offer the subprotocol mqtt")
 		return
 	}
-	s.serveMQTT(c, conn, r.TLS)
+	s.serveMQTT(c, &webSocketConn{websocket.NetConn(s.life, ws, websocket.MessageBinary), ws}, r.TLS)
 }
 
 // webSocketConn closes without waiting for the other side's goodbye.

@@ -153,6 +153,9 @@ func (c *conn) disconnected(p *packets.Packet) error {
 	return nil
 }
 
+// packet begins one, on the heap: see newConn.
+//
+//go:noinline
 func (c *conn) packet(kind byte) *packets.Packet {
 	return &packets.Packet{FixedHeader: packets.FixedHeader{Type: kind}, ProtocolVersion: c.version, Mods: c.mods}
 }

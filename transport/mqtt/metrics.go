@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tidegate/tidegate/transport"
 )
 
 type metrics struct {
@@ -43,32 +45,14 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Help: "Messages that exceeded what a session may have under way.",
 		}),
 	}
-	if reg == nil {
-		return m, nil
-	}
-	for i, c := range m.all() {
-		if err := reg.Register(c); err != nil {
-			for _, done := range m.all()[:i] {
-				reg.Unregister(done)
-			}
-			return nil, fmt.Errorf("MQTT metrics: %w", err)
-		}
-	}
-	return m, nil
+	return m, transport.Register(reg, m.all()...)
 }
 
 func (m *metrics) all() []prometheus.Collector {
 	return []prometheus.Collector{m.connections, m.messages, m.refused, m.violations, m.takenOver, m.overflow}
 }
 
-func (m *metrics) unregister(reg prometheus.Registerer) {
-	if reg == nil {
-		return
-	}
-	for _, c := range m.all() {
-		reg.Unregister(c)
-	}
-}
+func (m *metrics) unregister(reg prometheus.Registerer) { transport.Unregister(reg, m.all()...) }
 
 var resultNames = [...]string{Accepted: "accepted", Refused: "refused", Busy: "busy", Failed: "failed"}
 

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -42,7 +43,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	m, err := newMetrics(cfg.Metrics)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("MQTT metrics: %w", err)
 	}
 	s := &Server{cfg: cfg, log: cfg.Logger, metrics: m, sessions: map[sessionKey]*session{}, kept: map[string]int{}, conns: map[*conn]struct{}{}}
 	s.life, s.end = context.WithCancel(context.Background())
@@ -111,12 +112,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Close ends everything at once.
+// Close ends everything at once. No wills are sent.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.draining = true
 	for c := range s.conns {
-		c.close()
+		s.working.Go(c.close) // each on its own: one whose device does not read takes seconds
 	}
 	for _, e := range s.sessions {
 		e.stopTimers()
