@@ -161,10 +161,10 @@ func (a *Agent) Start(ctx context.Context) error {
 		a.spawn(func() { a.jwks.Run(ctx) })
 	}
 	if a.passwords != nil {
-		a.spawn(func() { a.passwords.Run(ctx) })
+		a.spawn(func() { watchFile(ctx, a.cfg.Identity.Passwords, a.log, a.passwords.Reload) })
 	}
-	if a.cfg.TLS.Edge.CRL != "" {
-		a.spawn(func() { a.watchRevocations(ctx) })
+	if path := a.cfg.TLS.Edge.CRL; path != "" {
+		a.spawn(func() { watchFile(ctx, path, a.log, a.reloadEdge) })
 	}
 	for _, s := range a.local {
 		a.spawn(s.serve)

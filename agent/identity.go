@@ -20,7 +20,7 @@ import (
 // makeIdentity opens what devices without a certificate are known by.
 func (a *Agent) makeIdentity() (err error) {
 	if path := a.cfg.Identity.Passwords; path != "" {
-		if a.passwords, err = password.Open(path, a.log); err != nil {
+		if a.passwords, err = password.Open(path); err != nil {
 			return fmt.Errorf("identity.passwords: %w: %w", config.ErrInvalid, err)
 		}
 	}

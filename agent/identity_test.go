@@ -21,6 +21,24 @@ import (
 	"github.com/tidegate/tidegate/agent/dev"
 )
 
+// stranger starts an agent, and is a device at its edge that shows no
+// certificate.
+func stranger(t *testing.T, m *dev.Mesh, cfg *config.Config) (*agent.Agent, *client) {
+	t.Helper()
+	a, err := agent.New(t.Context(), cfg, agent.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = a.Close() })
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	device := deviceAt(t, m, "eu-1")
+	device.base = "https://" + a.EdgeAddr()
+	device.h3.TLSClientConfig.Certificates = nil
+	return a, device
+}
+
 // A device without a certificate is known by its token, through the policy's
 // access blocks to the service, which does not see the token.
 func TestATokenNamesTheDeviceToThePolicyAndTheService(t *testing.T) {
@@ -37,17 +55,7 @@ func TestATokenNamesTheDeviceToThePolicyAndTheService(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg.Identity.JWT = &config.JWT{JWKSFile: jwks(t, public), Issuer: "id", Audience: "tidegate", Device: "sub", Properties: []string{"tenant"}, Every: time.Minute}
-	a, err := agent.New(t.Context(), cfg, agent.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = a.Close() })
-	if err := a.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	device := deviceAt(t, m, "eu-1")
-	device.base = "https://" + a.EdgeAddr()
-	device.h3.TLSClientConfig.Certificates = nil
+	_, device := stranger(t, m, cfg)
 	ask := func(token string) int {
 		req := device.request("GET", "/svc", nil)
 		if token != "" {
@@ -122,17 +130,7 @@ func TestAPasswordNamesTheDevice(t *testing.T) {
 	if err := os.WriteFile(cfg.Identity.Passwords, []byte("meter-7:"+string(hash)+":tenant=acme\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a, err := agent.New(t.Context(), cfg, agent.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = a.Close() })
-	if err := a.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	device := deviceAt(t, m, "eu-1")
-	device.base = "https://" + a.EdgeAddr()
-	device.h3.TLSClientConfig.Certificates = nil
+	a, device := stranger(t, m, cfg)
 	ask := func(name, password string) int {
 		req := device.request("GET", "/svc", nil)
 		req.SetBasicAuth(name, password)

@@ -4,13 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"net/http"
-	"net/textproto"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/mochi-mqtt/server/v2/packets"
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/tidegate/tidegate/policy"
@@ -167,31 +165,29 @@ func publishVerdict(x *exchange, w *publishWriter) mqtt.Verdict {
 	if v.Reason == "" && w.status >= 300 {
 		v.Reason = "the service answered " + strconv.Itoa(w.status)
 	}
-	if seconds, err := strconv.Atoi(w.header.Get(textproto.CanonicalMIMEHeaderKey("Retry-After"))); err == nil {
+	if seconds, err := strconv.Atoi(w.header.Get("Retry-After")); err == nil {
 		v.Retry = time.Duration(seconds) * time.Second
 	}
-	var code packets.Code
-	v.Result, code = outcomeOfPublish(x, w.status)
-	v.Code = code.Code
+	v.Result, v.Code = outcomeOfPublish(x, w.status)
 	return v
 }
 
-func outcomeOfPublish(x *exchange, status int) (mqtt.Result, packets.Code) {
+func outcomeOfPublish(x *exchange, status int) (mqtt.Result, mqtt.Code) {
 	switch {
 	case x.reason == reasonNoRoute:
-		return mqtt.Refused, packets.ErrTopicNameInvalid
+		return mqtt.Refused, mqtt.TopicNameInvalid
 	case x.reason == reasonBadRequest:
-		return mqtt.Refused, packets.ErrImplementationSpecificError
+		return mqtt.Refused, mqtt.ImplementationSpecificError
 	case x.shed, x.reason == reasonRate, status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && x.reason == "":
-		return mqtt.Busy, packets.ErrQuotaExceeded
+		return mqtt.Busy, mqtt.QuotaExceeded
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return mqtt.Refused, packets.ErrNotAuthorized
+		return mqtt.Refused, mqtt.NotAuthorized
 	case status >= 200 && status < 300 && x.reason == "":
-		return mqtt.Accepted, packets.CodeSuccess
+		return mqtt.Accepted, mqtt.Success
 	case x.reason != "" || status >= 500 || status < 200:
-		return mqtt.Failed, packets.ErrUnspecifiedError
+		return mqtt.Failed, mqtt.UnspecifiedError
 	case status == http.StatusBadRequest, status == http.StatusUnprocessableEntity, status == http.StatusUnsupportedMediaType:
-		return mqtt.Refused, packets.ErrPayloadFormatInvalid
+		return mqtt.Refused, mqtt.PayloadFormatInvalid
 	}
-	return mqtt.Refused, packets.ErrImplementationSpecificError
+	return mqtt.Refused, mqtt.ImplementationSpecificError
 }

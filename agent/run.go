@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/tidegate/tidegate/agent/config"
@@ -82,40 +81,21 @@ func (a *Agent) Reload() {
 	if err := a.reloadMesh(); err != nil {
 		a.log.Error("mesh certificate not reloaded, the old one stays", "error", err)
 	}
-	a.reloadEdge()
+	if err := a.reloadEdge(); err != nil {
+		a.log.Error("edge certificate not reloaded, the old one stays", "error", err)
+	}
 }
 
-func (a *Agent) reloadEdge() {
+// reloadEdge loads the edge's certificate, the authorities of devices and what
+// they took back.
+func (a *Agent) reloadEdge() error {
 	id, err := a.cfg.TLS.Edge.Load()
 	if err != nil {
-		a.log.Error("edge certificate not reloaded, the old one stays", "error", err)
-		return
+		return err
 	}
 	a.edgeTLS.Store(id)
-	if n := a.edge.Expel(); n > 0 {
-		a.log.Info("connections of revoked certificates closed", "connections", n)
-	}
-}
-
-// watchRevocations reads the edge's certificates again when the file with the
-// revocation lists has changed.
-func (a *Agent) watchRevocations(ctx context.Context) {
-	const every = time.Second
-	var seen time.Time
-	var size int64
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		if info, err := os.Stat(a.cfg.TLS.Edge.CRL); err == nil && (info.ModTime() != seen || info.Size() != size) {
-			seen, size = info.ModTime(), info.Size()
-			a.reloadEdge()
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+	a.edge.Expel()
+	return nil
 }
 
 func (a *Agent) reloadDenied() error {

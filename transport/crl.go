@@ -131,6 +131,3 @@ func (l *RevocationList) Revoked(cert *x509.Certificate) bool {
 
 // NextUpdate is when the earliest list will be out of date; zero: it does not say.
 func (l *RevocationList) NextUpdate() time.Time { return l.next }
-
-// Len is how many certificates are revoked.
-func (l *RevocationList) Len() int { return len(l.revoked) }

@@ -37,7 +37,7 @@ func TestRevocationLists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !l.Revoked(bad) || !l.Revoked(other) || l.Revoked(good) || l.Len() != 2 {
+	if !l.Revoked(bad) || !l.Revoked(other) || l.Revoked(good) || len(l.revoked) != 2 {
 		t.Errorf("%+v", l)
 	}
 	if left := time.Until(l.NextUpdate()); left < 59*time.Minute || left > time.Hour {

@@ -12,6 +12,8 @@ var (
 	ErrTunnelLost = errors.New("tunnel lost")
 	// ErrIdentity: a certificate does not carry the identity it must.
 	ErrIdentity = errors.New("identity refused")
+	// ErrBusy: it cannot be told now who a device is; it may come back.
+	ErrBusy = errors.New("too busy to tell")
 	// ErrClosed: the mesh was closed.
 	ErrClosed = errors.New("mesh closed")
 )

@@ -60,7 +60,7 @@ func (l *loader) checkIdentity() {
 	if i.Passwords != "" {
 		const key = "identity.passwords"
 		l.checkOptional(key)
-		if _, err := password.Open(i.Passwords, nil); err != nil {
+		if _, err := password.Open(i.Passwords); err != nil {
 			l.fault(key, "%v", err)
 		}
 	}

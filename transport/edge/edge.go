@@ -64,7 +64,8 @@ type Config struct {
 	TrustDomain string
 
 	// Identify tells the device behind a request; an error refuses the request
-	// (401, or 403 with a certificate) and its text is only logged. With a
+	// (503 where its kind is transport.ErrBusy, else 401, or 403 with a
+	// certificate) and its text is only logged. With a
 	// client certificate it is called once a connection, until it succeeds,
 	// else for every request. It sees the request after forged headers are
 	// gone. Nil: by certificate alone, and without one the device is unknown.

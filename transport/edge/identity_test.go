@@ -201,3 +201,18 @@ func TestSessionOfARemovedAuthorityIsNotResumed(t *testing.T) {
 		t.Fatal("served")
 	}
 }
+
+// A device that cannot be told for want of time is not told that it is wrong.
+func TestBusyIsNotUnknown(t *testing.T) {
+	b := newBench(t, whoAmI, func(c *Config) {
+		c.Identify = func(tls.ConnectionState, *http.Request) (policy.Device, error) {
+			return policy.Device{}, fmt.Errorf("%w: a test", transport.ErrBusy)
+		}
+	})
+	each(t, protocols, func(t *testing.T, proto string) {
+		rsp, _ := get(t, b.client(t, proto), "/")
+		if rsp.StatusCode != http.StatusServiceUnavailable || rsp.Header.Get("Retry-After") == "" {
+			t.Errorf("%d, %v", rsp.StatusCode, rsp.Header)
+		}
+	})
+}

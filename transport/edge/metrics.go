@@ -24,6 +24,7 @@ const (
 	reasonIdentity      reason = "identity"
 	reasonStalled       reason = "stalled"
 	reasonRevoked       reason = "revoked"
+	reasonBusy          reason = "busy"
 )
 
 const (
@@ -64,7 +65,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 func (m *metrics) declare() {
 	for _, r := range []reason{
 		reasonDraining, reasonAgentFull, reasonSourceFull, reasonHandshakeRate, reasonQuiet, reasonHeader, reasonPath, reasonHost,
-		reasonMethod, reasonUpgrade, reasonHeaderFields, reasonIdentity, reasonStalled, reasonRevoked,
+		reasonMethod, reasonUpgrade, reasonHeaderFields, reasonIdentity, reasonStalled, reasonRevoked, reasonBusy,
 	} {
 		m.refused.WithLabelValues(string(r))
 	}

@@ -2,7 +2,10 @@ package edge
 
 import (
 	"encoding/json"
+	"errors"
+	"math/rand/v2"
 	"net/http"
+	"strconv"
 
 	"github.com/quic-go/quic-go"
 
@@ -44,7 +47,7 @@ func (s *Server) serveRequest(c *connection, w http.ResponseWriter, r *http.Requ
 	r.URL.Scheme, r.URL.Host, r.URL.User = "", "", nil // absolute form, RFC 9112 section 3.2.2
 	identified, err := s.identify(c, r)
 	if err != nil {
-		s.refuse(w, r, unidentified(r))
+		s.refuse(w, r, unidentified(r, err))
 		return
 	}
 	x := newExchange(s, w, r, identified)
@@ -90,7 +93,10 @@ func badRequest(why reason, detail string) *problem {
 	return &problem{reason: why, Status: http.StatusBadRequest, Detail: detail}
 }
 
-func unidentified(r *http.Request) *problem {
+func unidentified(r *http.Request, err error) *problem {
+	if errors.Is(err, transport.ErrBusy) {
+		return &problem{reason: reasonBusy, Status: http.StatusServiceUnavailable, Detail: "too many devices ask to be known: come back"}
+	}
 	if len(r.TLS.PeerCertificates) > 0 {
 		return &problem{reason: reasonIdentity, Status: http.StatusForbidden, Detail: "the certificate is not accepted here"}
 	}
@@ -109,8 +115,11 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
 		panic(err) // three plain fields
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
-	if p.Status == http.StatusUnauthorized {
+	switch p.Status {
+	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", "Bearer")
+	case http.StatusServiceUnavailable: // some later than others, so that they do not come back together
+		w.Header().Set("Retry-After", strconv.Itoa(1+rand.IntN(10)))
 	}
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(body)

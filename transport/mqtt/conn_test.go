@@ -19,13 +19,15 @@ func TestConnectIsRefusedWithAReason(t *testing.T) {
 		change  func(*packets.Packet)
 		code    byte
 	}{
-		"wrong password, 3.1.1":   {4, func(p *packets.Packet) { p.Connect.PasswordFlag, p.Connect.Password = true, []byte("wrong") }, 5},
-		"wrong password, 5":       {5, func(p *packets.Packet) { p.Connect.PasswordFlag, p.Connect.Password = true, []byte("wrong") }, 0x86},
-		"no client id, 3.1.1":     {4, func(p *packets.Packet) { p.Connect.ClientIdentifier, p.Connect.Clean = "", false }, 2},
-		"long client id":          {5, func(p *packets.Packet) { p.Connect.ClientIdentifier = strings.Repeat("x", 257) }, 0x85},
-		"version 3.1":             {3, func(p *packets.Packet) { p.Connect.ProtocolName = []byte("MQIsdp") }, 1},
-		"version 6":               {6, func(*packets.Packet) {}, 1},
-		"enhanced authentication": {5, func(p *packets.Packet) { p.Properties.AuthenticationMethod = "SCRAM" }, 0x8C},
+		"wrong password, 3.1.1":    {4, func(p *packets.Packet) { p.Connect.PasswordFlag, p.Connect.Password = true, []byte("wrong") }, 5},
+		"wrong password, 5":        {5, func(p *packets.Packet) { p.Connect.PasswordFlag, p.Connect.Password = true, []byte("wrong") }, 0x86},
+		"too busy to check, 3.1.1": {4, func(p *packets.Packet) { p.Connect.PasswordFlag, p.Connect.Password = true, []byte("many") }, 3},
+		"too busy to check, 5":     {5, func(p *packets.Packet) { p.Connect.PasswordFlag, p.Connect.Password = true, []byte("many") }, 0x89},
+		"no client id, 3.1.1":      {4, func(p *packets.Packet) { p.Connect.ClientIdentifier, p.Connect.Clean = "", false }, 2},
+		"long client id":           {5, func(p *packets.Packet) { p.Connect.ClientIdentifier = strings.Repeat("x", 257) }, 0x85},
+		"version 3.1":              {3, func(p *packets.Packet) { p.Connect.ProtocolName = []byte("MQIsdp") }, 1},
+		"version 6":                {6, func(*packets.Packet) {}, 1},
+		"enhanced authentication":  {5, func(p *packets.Packet) { p.Properties.AuthenticationMethod = "SCRAM" }, 0x8C},
 		"retained will": {5, func(p *packets.Packet) {
 			p.Connect.WillFlag, p.Connect.WillTopic, p.Connect.WillPayload, p.Connect.WillRetain = true, "w", []byte("x"), true
 		}, 0x9A},

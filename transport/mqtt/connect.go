@@ -3,6 +3,7 @@ package mqtt
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"math"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/tidegate/tidegate/policy"
+	"github.com/tidegate/tidegate/transport"
 )
 
 const (
@@ -71,6 +73,9 @@ func (c *conn) identify(p *packets.Packet) (d policy.Device, ok bool) {
 	}
 	if err != nil {
 		c.srv.log.Debug("device refused", "remote", c.link.RemoteAddr(), "error", err)
+		if errors.Is(err, transport.ErrBusy) {
+			return d, c.refuse(packets.ErrServerBusy)
+		}
 		return d, c.refuse(packets.ErrBadUsernameOrPassword)
 	}
 	return d, true

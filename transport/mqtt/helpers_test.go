@@ -6,7 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
+	"fmt"
 	"net"
 	"sync"
 	"testing"
@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tidegate/tidegate/policy"
+	"github.com/tidegate/tidegate/transport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -30,8 +31,11 @@ type takes struct {
 }
 
 func (h *takes) Identify(_ context.Context, _ tls.ConnectionState, c Credentials) (policy.Device, error) {
-	if c.Password == "wrong" {
+	switch c.Password {
+	case "wrong":
 		return policy.Device{}, errors.New("wrong password")
+	case "many":
+		return policy.Device{}, fmt.Errorf("%w: a test", transport.ErrBusy)
 	}
 	return policy.Device{ID: c.Username}, nil
 }
@@ -172,19 +176,8 @@ func (d *device) read() {
 }
 
 func receive(r *bufio.Reader, version byte) (*packets.Packet, error) {
-	first, err := r.ReadByte()
+	p, body, err := readFrame(r, version, 1<<20)
 	if err != nil {
-		return nil, err
-	}
-	p := &packets.Packet{ProtocolVersion: version}
-	if err := p.FixedHeader.Decode(first); err != nil {
-		return nil, err
-	}
-	if p.FixedHeader.Remaining, err = readLength(r); err != nil {
-		return nil, err
-	}
-	body := make([]byte, p.FixedHeader.Remaining)
-	if _, err := io.ReadFull(r, body); err != nil {
 		return nil, err
 	}
 	decoders := map[byte]func([]byte) error{

@@ -33,7 +33,8 @@ var ErrConfig = errors.New("invalid MQTT configuration")
 type Handler interface {
 	// Identify tells the device behind a connection, by its certificate or by
 	// what CONNECT carries. An error refuses the connection (bad user name or
-	// password) and is only logged. A device without an id is unknown. The context
+	// password, or server busy where its kind is transport.ErrBusy) and is only
+	// logged. A device without an id is unknown. The context
 	// ends with the time that a connection has for CONNECT.
 	Identify(context.Context, tls.ConnectionState, Credentials) (policy.Device, error)
 	// Ordered says whether a message has to wait for those that the device sent
@@ -82,10 +83,24 @@ const (
 	Failed                 // nobody answered, or by an error; it may have been processed
 )
 
+// Code is a reason code of PUBACK and PUBREC (MQTT 5.0, section 3.4.2.1).
+type Code byte
+
+// The reason codes of verdicts.
+const (
+	Success                     Code = 0x00 // Accepted; the others are for the rest
+	UnspecifiedError            Code = 0x80
+	ImplementationSpecificError Code = 0x83
+	NotAuthorized               Code = 0x87
+	TopicNameInvalid            Code = 0x90
+	QuotaExceeded               Code = 0x97
+	PayloadFormatInvalid        Code = 0x99
+)
+
 // Verdict is the handler's word on a message.
 type Verdict struct {
 	Result Result
-	Code   byte          // reason code of MQTT 5, 0x80 and above unless Accepted
+	Code   Code
 	Reason string        // for people
 	Retry  time.Duration // with Busy and Failed: not before; 0 counts as a second
 }

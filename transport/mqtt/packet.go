@@ -13,29 +13,36 @@ import (
 // errMalformed is the kind of errors about bytes that are no packet.
 var errMalformed = errors.New("malformed packet")
 
-// readPacket reads one packet of at most max bytes, in the form of the protocol
-// version. What it returns shares no memory with the reader.
+// readPacket reads one packet of a client, of at most max bytes, in the form of
+// the protocol version. What it returns shares no memory with the reader.
 func readPacket(r *bufio.Reader, version byte, max int) (*packets.Packet, error) {
-	first, err := r.ReadByte()
+	p, body, err := readFrame(r, version, max)
 	if err != nil {
 		return nil, err
 	}
-	p := &packets.Packet{ProtocolVersion: version}
+	return p, decode(p, body)
+}
+
+// readFrame reads a packet's fixed header, and its body as it is.
+func readFrame(r *bufio.Reader, version byte, max int) (p *packets.Packet, body []byte, err error) {
+	first, err := r.ReadByte()
+	if err != nil {
+		return nil, nil, err
+	}
+	p = &packets.Packet{ProtocolVersion: version}
 	if err := p.FixedHeader.Decode(first); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if p.FixedHeader.Remaining, err = readLength(r); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if p.FixedHeader.Remaining > max {
-		return nil, packets.ErrPacketTooLarge
+		return nil, nil, packets.ErrPacketTooLarge
 	}
 	// Memory follows what arrives, not what the header claims.
-	var body bytes.Buffer
-	if _, err := io.CopyN(&body, r, int64(p.FixedHeader.Remaining)); err != nil {
-		return nil, err
-	}
-	return p, decode(p, body.Bytes())
+	var arrived bytes.Buffer
+	_, err = io.CopyN(&arrived, r, int64(p.FixedHeader.Remaining))
+	return p, arrived.Bytes(), err
 }
 
 // readLength reads a variable byte integer (MQTT 5.0, section 1.5.5).

@@ -31,7 +31,7 @@ type delivery struct {
 	print uint64 // fingerprint of what it says
 	on    *conn  // that counts it against the receive maximum
 	state deliveryState
-	code  byte // of the acknowledgement
+	code  Code // of the acknowledgement
 }
 
 type deliveryState uint8
@@ -264,7 +264,7 @@ func (e *session) full(c *conn, d *delivery) (again *packets.Packet, err error, 
 	case excess:
 		return nil, packets.ErrReceiveMaximum, true
 	}
-	d.code = packets.ErrQuotaExceeded.Code
+	d.code = QuotaExceeded
 	return d.ack(c), nil, true
 }
 
@@ -334,7 +334,7 @@ func (s *Server) hand(ctx context.Context, pub *Publication) (v Verdict) {
 	defer func() {
 		if bug := recover(); bug != nil {
 			s.log.Error("bug: a message was not handed over", "topic", pub.Topic, "panic", bug, "stack", string(debug.Stack()))
-			v = Verdict{Result: Failed, Code: packets.ErrUnspecifiedError.Code}
+			v = Verdict{Result: Failed, Code: UnspecifiedError}
 		}
 	}()
 	return s.cfg.Handler.Publish(ctx, pub)
@@ -368,7 +368,7 @@ func (e *session) answer(d *delivery, v Verdict) {
 	case c != nil:
 		// To acknowledge it would be a lie, and silence would hold up the device for
 		// ever.
-		c.srv.metrics.violation(v.Code)
+		c.srv.metrics.violation(byte(v.Code))
 		c.close()
 	}
 }
@@ -439,7 +439,7 @@ func (d *delivery) ack(c *conn) *packets.Packet {
 		kind = packets.Pubrec
 	}
 	p := c.packet(kind)
-	p.PacketID, p.ReasonCode = d.id, d.code
+	p.PacketID, p.ReasonCode = d.id, byte(d.code)
 	return p
 }
 

@@ -17,13 +17,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -35,7 +33,6 @@ import (
 var (
 	ErrFile  = errors.New("password file")
 	ErrWrong = errors.New("wrong user name or password")
-	ErrBusy  = errors.New("too many passwords to check") // come back later
 )
 
 const (
@@ -48,7 +45,6 @@ const (
 // File is a password file as last read. Safe for concurrent use.
 type File struct {
 	path  string
-	log   *slog.Logger
 	users atomic.Pointer[users]
 	key   [32]byte // of the cache, so that it holds nothing that can be guessed at
 
@@ -62,7 +58,6 @@ type File struct {
 // users does not change; its address tells one reading from another.
 type users struct {
 	byName map[string]user
-	seen   os.FileInfo
 }
 
 type user struct {
@@ -70,20 +65,16 @@ type user struct {
 	device policy.Device
 }
 
-// Open reads a password file. Errors are of kind ErrFile. A nil logger logs
-// nothing.
-func Open(path string, log *slog.Logger) (*File, error) {
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	f := &File{path: path, log: log, checking: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), right: map[[sha256.Size]byte]*users{}}
+// Open reads a password file. Errors are of kind ErrFile.
+func Open(path string) (*File, error) {
+	f := &File{path: path, checking: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), right: map[[sha256.Size]byte]*users{}}
 	_, _ = rand.Read(f.key[:])
 	return f, f.Reload()
 }
 
 // Reload reads the file again. What is wrong with it changes nothing.
 func (f *File) Reload() error {
-	raw, info, err := read(f.path)
+	raw, err := read(f.path)
 	if err != nil {
 		return fmt.Errorf("%w %s: %w", ErrFile, f.path, err)
 	}
@@ -91,28 +82,24 @@ func (f *File) Reload() error {
 	if err != nil {
 		return fmt.Errorf("%w %s: %w", ErrFile, f.path, err)
 	}
-	f.users.Store(&users{byName: byName, seen: info})
+	f.users.Store(&users{byName: byName})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	clear(f.right)
 	return nil
 }
 
-func read(path string) ([]byte, os.FileInfo, error) {
+func read(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, nil, err
-	}
 	raw, err := io.ReadAll(io.LimitReader(file, fileMost+1))
 	if err == nil && len(raw) > fileMost {
 		err = fmt.Errorf("more than %d bytes", fileMost)
 	}
-	return raw, info, err
+	return raw, err
 }
 
 func parse(raw []byte) (map[string]user, error) {
@@ -157,29 +144,6 @@ func parseUser(line string) (name string, u user, err error) {
 	return name, u, err
 }
 
-// Run reads the file again when it changed, looking once a second, until ctx
-// ends.
-func (f *File) Run(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	var fault string // said already
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		info, err := os.Stat(f.path)
-		if seen := f.users.Load().seen; err == nil && info.ModTime().Equal(seen.ModTime()) && info.Size() == seen.Size() {
-			continue
-		}
-		if err := f.Reload(); err != nil && err.Error() != fault {
-			fault = err.Error()
-			f.log.Error("password file not read, the old one stays", "error", err)
-		}
-	}
-}
-
 // nobody's hash is checked for names that are not there, so that the time that
 // an answer takes does not tell which are.
 var nobody = []byte("$2a$10$7EqJtq98hPqEX7fNZaFWoOhi5BWX4oY8GxjVZpXyB1NQpXcE1iQ2W")
@@ -190,7 +154,7 @@ func (f *File) Has(name string) bool {
 	return known
 }
 
-// Verify tells the device. Errors are of kind ErrWrong, ErrBusy or the context's.
+// Verify tells the device. Errors are of kind ErrWrong or transport.ErrBusy.
 func (f *File) Verify(ctx context.Context, name, password string) (policy.Device, error) {
 	now := f.users.Load()
 	u, known := now.byName[name]
@@ -217,13 +181,13 @@ func (f *File) check(ctx context.Context, hash []byte, password string) error {
 	}
 	defer f.waiting.Add(-1)
 	if f.waiting.Add(1) > waitMost {
-		return ErrBusy
+		return fmt.Errorf("%w: %d passwords wait to be checked", transport.ErrBusy, waitMost)
 	}
 	select {
 	case f.checking <- struct{}{}:
 		defer func() { <-f.checking }()
 	case <-ctx.Done():
-		return ctx.Err()
+		return fmt.Errorf("%w: %w", transport.ErrBusy, ctx.Err())
 	}
 	if bcrypt.CompareHashAndPassword(hash, []byte(password)) != nil {
 		return ErrWrong
