@@ -3,6 +3,7 @@ package mqtt
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -93,6 +94,39 @@ func TestWhoBreaksTheProtocolIsTold(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestASessionThatWasToEndCannotBeKeptByGoodbye(t *testing.T) {
+	serving(t, &takes{}, Limits{}, func(t *testing.T, s *Server) {
+		d := connect(t, s, 5)
+		p := d.packet(packets.Disconnect)
+		p.Properties.SessionExpiryInterval, p.Properties.SessionExpiryIntervalFlag = 10, true
+		d.send(p)
+		d.wantEnd(packets.ErrProtocolViolation)
+	})
+}
+
+// Whoever does not speak MQTT, or finds a bug, gets no answer and harms nobody.
+func TestNoAnswerToStrangers(t *testing.T) {
+	serving(t, &takes{}, Limits{}, func(t *testing.T, s *Server) {
+		for name, raw := range map[string][]byte{
+			"HTTP":         []byte("GET / HTTP/1.1\r\n\r\n"),
+			"reserved bit": {0x10, 14, 0, 4, 'M', 'Q', 'T', 'T', 4, 3, 0, 60, 0, 2, 'c', '1'},
+			"no CONNECT":   {0xc0, 0},
+			"will QoS 3":   {0x10, 20, 0, 4, 'M', 'Q', 'T', 'T', 4, 0x1e, 0, 60, 0, 2, 'c', '1', 0, 1, 'w', 0, 1, 'x'},
+			"a bug":        {0x10, 23, 0, 4, 'M', 'Q', 'T', 'T', 4, 0xc2, 0, 60, 0, 2, 'c', '1', 0, 2, 'd', '1', 0, 3, 'b', 'u', 'g'},
+		} {
+			ours, theirs := net.Pipe()
+			go s.Serve(&Link{Conn: theirs, TLS: &tls.ConnectionState{}})
+			_ = ours.SetDeadline(time.Now().Add(time.Minute))
+			_, _ = ours.Write(raw)
+			if n, err := ours.Read(make([]byte, 10)); n != 0 || err != io.EOF {
+				t.Errorf("%s: %d bytes, %v", name, n, err)
+			}
+			_ = ours.Close()
+		}
+		connect(t, s, 4)
+	})
 }
 
 func TestKeepAliveKeepsTheConnection(t *testing.T) {
@@ -313,8 +347,15 @@ func TestDrainAcknowledgesWhatItTook(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
 			began := time.Now()
+			go func() {
+				time.Sleep(time.Second)
+				d.publish(1, 2, "b", "too late") // to be sent again, to another agent
+			}()
 			if err := s.Shutdown(ctx); err != nil {
 				t.Error(err)
+			}
+			if got := h.payloads(); len(got) != 1 {
+				t.Errorf("%q", got)
 			}
 			d.wantAck(packets.Puback, 1, 0)
 			d.wantEnd(packets.ErrServerShuttingDown)

@@ -25,15 +25,19 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // takes is a handler that keeps what it got and answers by a function.
 type takes struct {
 	answer func(*Publication) Verdict // nil: accepts
+	hangs  bool                       // until the context ends, which is noted
 
 	mu  sync.Mutex
 	got []*Publication
+	cut []string // payloads whose context ended
 }
 
 func (h *takes) Identify(_ context.Context, _ tls.ConnectionState, c Credentials) (policy.Device, error) {
 	switch c.Password {
 	case "wrong":
 		return policy.Device{}, errors.New("wrong password")
+	case "bug":
+		panic("bug")
 	case "many":
 		return policy.Device{}, fmt.Errorf("%w: a test", transport.ErrBusy)
 	}
@@ -42,10 +46,17 @@ func (h *takes) Identify(_ context.Context, _ tls.ConnectionState, c Credentials
 
 func (h *takes) Ordered(p *Publication) bool { return p.Topic != "any" }
 
-func (h *takes) Publish(_ context.Context, p *Publication) Verdict {
+func (h *takes) Publish(ctx context.Context, p *Publication) Verdict {
 	h.mu.Lock()
 	h.got = append(h.got, p)
 	h.mu.Unlock()
+	if h.hangs {
+		<-ctx.Done()
+		h.mu.Lock()
+		h.cut = append(h.cut, string(p.Payload))
+		h.mu.Unlock()
+		return Verdict{Result: Failed, Code: UnspecifiedError}
+	}
 	if h.answer == nil {
 		return Verdict{}
 	}

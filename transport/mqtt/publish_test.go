@@ -207,6 +207,61 @@ func TestAForgottenIdentifierIsFree(t *testing.T) {
 	})
 }
 
+func TestWhatTheDeviceForgotDoesNotCount(t *testing.T) {
+	h := &takes{answer: func(p *Publication) Verdict { time.Sleep(time.Second); return Verdict{} }}
+	serving(t, h, Limits{InFlight: 2}, func(t *testing.T, s *Server) {
+		d := connect(t, s, 5)
+		d.publish(1, 1, "a", "one")
+		d.publish(1, 1, "b", "by the same identifier")
+		d.publish(1, 2, "c", "two")
+		for _, p := range []*packets.Packet{d.want(packets.Puback), d.want(packets.Puback)} {
+			if p.ReasonCode != 0 {
+				t.Errorf("%+v", p)
+			}
+		}
+		d.wantNothing() // of the first one: it would be taken for the second's
+	})
+}
+
+// A connection that lost its session does nothing to it any more.
+func TestATakenOverConnectionHasNoSay(t *testing.T) {
+	h := &takes{}
+	serving(t, h, Limits{}, func(t *testing.T, s *Server) {
+		first := connect(t, s, 5, lasting)
+		e := first.session(s)
+		old := e.conn
+		second := connect(t, s, 5, lasting)
+		second.publish(2, 1, "a", "x")
+		second.wantAck(packets.Pubrec, 1, 0)
+		if p := e.released(old, 1); p != nil || e.deliveries[1] == nil {
+			t.Errorf("it released a message: %+v", p)
+		}
+		if e.expireAfter(old, 0); e.keep != 600*time.Second {
+			t.Errorf("it ends the session after %s", e.keep)
+		}
+		if _, err := e.take(old, &packets.Packet{PacketID: 2}, &Publication{QoS: 1, Topic: "a"}, "a"); err != packets.ErrSessionTakenOver {
+			t.Errorf("it publishes: %v", err)
+		}
+	})
+}
+
+func TestReleaseBeforeItsTime(t *testing.T) {
+	h := &takes{answer: func(*Publication) Verdict { time.Sleep(time.Second); return Verdict{} }}
+	serving(t, h, Limits{}, func(t *testing.T, s *Server) {
+		d := connect(t, s, 5)
+		d.publish(2, 1, "a", "x")
+		rel := d.packet(packets.Pubrel)
+		rel.PacketID = 1
+		d.send(rel)
+		d.wantNothing()
+		d.wantAck(packets.Pubrec, 1, 0)
+		d.send(rel)
+		d.wantAck(packets.Pubcomp, 1, 0)
+		d.send(rel)
+		d.wantAck(packets.Pubcomp, 1, 0x92)
+	})
+}
+
 func TestABugInTheHandlerCostsOneMessage(t *testing.T) {
 	h := &takes{answer: func(p *Publication) Verdict {
 		if string(p.Payload) == "bug" {
@@ -238,6 +293,20 @@ func TestTheEndOfASessionEndsItsWork(t *testing.T) {
 		time.Sleep(time.Minute)
 		if got := h.payloads(); !slices.Equal(got, []string{"0", "for good"}) {
 			t.Errorf("%q", got)
+		}
+	})
+	h = &takes{hangs: true}
+	serving(t, h, Limits{}, func(t *testing.T, s *Server) {
+		d := connect(t, s, 5)
+		d.publish(1, 1, "a", "to be acknowledged")
+		d.publish(0, 0, "b", "for good")
+		synctest.Wait()
+		d.leave()
+		synctest.Wait()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if !slices.Equal(h.cut, []string{"to be acknowledged"}) {
+			t.Errorf("cut off: %q", h.cut)
 		}
 	})
 }
@@ -322,6 +391,11 @@ func TestWhatIsNotTaken(t *testing.T) {
 			d := connect(t, s, 4)
 			d.publish(1, 1, "a", "x")
 			d.wantEnd(packets.Code{})
+			if ack := call(t, s, 4).want(packets.Connack); ack.ReasonCode != 3 { // it would send the same again
+				t.Errorf("CONNACK %d at once", ack.ReasonCode)
+			}
+			time.Sleep(10 * time.Second)
+			connect(t, s, 4)
 		})
 	})
 	t.Run("QoS 0 is lost", func(t *testing.T) {
@@ -378,6 +452,11 @@ func TestADeviceCannotHaveMoreUnderWayThanItMay(t *testing.T) {
 		serving(t, slow, Limits{}, func(t *testing.T, s *Server) {
 			d := connect(t, s, 5)
 			d.publish(1, 1, "a", "x", func(p *packets.Packet) { p.Properties.User = make([]packets.UserProperty, 129) })
+			d.wantEnd(packets.ErrPacketTooLarge)
+			d = connect(t, s, 5)
+			d.publish(1, 1, "a", "x", func(p *packets.Packet) {
+				p.Properties.User = []packets.UserProperty{{Key: "k", Val: strings.Repeat("v", 16<<10)}}
+			})
 			d.wantEnd(packets.ErrPacketTooLarge)
 		})
 	})

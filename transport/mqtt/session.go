@@ -55,12 +55,11 @@ func (s *Server) open(c *conn, key sessionKey, clean bool, expiry time.Duration)
 			e.mu.Unlock()
 			return false, true
 		}
-		old := e.detach()
-		if old != nil {
+		if old := e.detach(); old != nil {
 			s.metrics.takenOver.Inc()
 			s.working.Go(func() { old.dismiss(packets.ErrSessionTakenOver) })
 		}
-		if clean || old == nil && e.keep == 0 { // such a one is only there to be barred
+		if clean {
 			s.finish(e)
 		} else {
 			present = true
