@@ -75,3 +75,16 @@ func TestExplainDecidesForServicesAsTheEgressDoes(t *testing.T) {
 		}
 	}
 }
+
+func TestExplainTakesATopic(t *testing.T) {
+	a := handling(t, strings.ReplaceAll(publishPolicy, "$$", "$"), http.NotFoundHandler())
+	for topic, want := range map[string]int{"devices/d 1/telemetry": 0, "devices/d2/telemetry": http.StatusForbidden} {
+		ans, err := a.Explain(admin.ExplainRequest{Method: "PUBLISH", Path: topic, Device: admin.ExplainDevice{ID: "d 1"}})
+		if err != nil || ans.Status != want || (want == 0) != (ans.Route == "telemetry") {
+			t.Errorf("%s: %+v, %v", topic, ans, err)
+		}
+	}
+	if _, err := a.Explain(admin.ExplainRequest{Method: "POST", Path: "devices/d 1/telemetry"}); err == nil {
+		t.Error("a path without a slash")
+	}
+}

@@ -2,7 +2,6 @@ package edge
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"maps"
 	"slices"
@@ -27,10 +26,9 @@ type connection struct {
 	shown   atomic.Bool                         // some request of it named its device
 	settled sync.Once                           // the handshake was counted
 
-	active   atomic.Int64         // requests under way
-	requests atomic.Uint64        // requests so far
-	tls      *tls.ConnectionState // where net/http does not see it
-	skipBy   atomic.Int64         // when the rest of an HTTP/1.1 body must have come, on the server's clock; 0: no rest
+	active   atomic.Int64  // requests under way
+	requests atomic.Uint64 // requests so far
+	skipBy   atomic.Int64  // when the rest of an HTTP/1.1 body must have come, on the server's clock; 0: no rest
 
 	// Set when accepted, before it is tracked.
 	quic  *quic.Conn

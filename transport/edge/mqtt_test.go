@@ -206,6 +206,79 @@ func TestARevokedCertificateOpensNothingAndLosesWhatItHas(t *testing.T) {
 	each(t, mqttLinks, func(t *testing.T, kind string) { b.losesMQTT(t, kind, &revoked) })
 }
 
+// One that is revoked while it shakes hands is found, whoever looks first.
+func TestACertificateRevokedDuringTheHandshakeOpensNothing(t *testing.T) {
+	each(t, protocols, func(t *testing.T, proto string) {
+		var looks atomic.Int32
+		b := newBench(t, hello, func(c *Config) {
+			c.ClientAuth = Optional
+			c.RevokedCertificate = func(*x509.Certificate) bool { return looks.Add(1) > 1 }
+		})
+		if rsp, err := b.client(t, proto, b.device(t, "d1")).Get(url("/")); err == nil {
+			t.Errorf("answered %d", rsp.StatusCode)
+		}
+	})
+}
+
+// What has not said yet what it speaks holds nobody up: neither a drain nor a
+// close.
+func TestSilentConnectionsDoNotHoldUpTheEnd(t *testing.T) {
+	for name, end := range map[string]func(*bench) error{
+		"close": (*bench).Close,
+		"drain": func(b *bench) error { return b.Shutdown(t.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, _ := newMQTTBench(t, nil)
+			idle := b.dialMQTT(t, "own port")
+			defer idle.Close()
+			exchangeMQTT(t, idle, mqttConnect, mqttConnack)
+			raw := must[net.Conn](t)(net.Dial("tcp", b.tcp))
+			defer raw.Close()
+			silent := b.dialMQTT(t, "tls")
+			defer silent.Close()
+			conf := b.clientTLS(b.device(t, "d2"))
+			conf.NextProtos = []string{"mqtt"}
+			conn, err := b.dialQUIC(t, conf) // and opens no stream
+			check(t, err)
+			eventually(t, "all are there", func() bool { return b.Connections() == 4 })
+			began := time.Now()
+			if err := end(b); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(began); took > 5*time.Second { // of the ten that they have to say something
+				t.Errorf("took %s", took)
+			}
+			if _, err := conn.AcceptStream(t.Context()); err == nil {
+				t.Error("the connection is still there")
+			}
+		})
+	}
+}
+
+func TestWebSocketsAreForMQTTAlone(t *testing.T) {
+	b, _ := newMQTTBench(t, nil)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: b.clientTLS(b.device(t, "d1"))}}
+	defer client.CloseIdleConnections()
+	for name, opt := range map[string]*websocket.DialOptions{
+		"no subprotocol":        {HTTPClient: client},
+		"another subprotocol":   {HTTPClient: client, Subprotocols: []string{"chat"}},
+		"a page from elsewhere": {HTTPClient: client, Subprotocols: []string{"mqtt"}, HTTPHeader: http.Header{"Origin": {"https://elsewhere.example"}}},
+	} {
+		ws, _, err := websocket.Dial(t.Context(), "wss://"+b.tcp+"/mqtt", opt)
+		if err != nil {
+			continue
+		}
+		_ = ws.Write(t.Context(), websocket.MessageBinary, mqttConnect)
+		if _, _, err := ws.Read(t.Context()); err == nil {
+			t.Errorf("%s: answered", name)
+		}
+		_ = ws.CloseNow()
+	}
+	if _, _, err := websocket.Dial(t.Context(), "wss://"+b.tcp+"/elsewhere", &websocket.DialOptions{HTTPClient: client, Subprotocols: []string{"mqtt"}}); err == nil {
+		t.Error("another path is served")
+	}
+}
+
 func TestMQTTConnectionsDrain(t *testing.T) {
 	each(t, mqttLinks, func(t *testing.T, kind string) {
 		b, _ := newMQTTBench(t, nil)

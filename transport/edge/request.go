@@ -18,9 +18,6 @@ func (s *Server) serveTCPRequest(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Alt-Svc"] = s.altSvc
 	}
 	c := connectionFrom(r.Context())
-	if r.TLS == nil {
-		r.TLS = c.tls
-	}
 	if s.wantsWebSocket(r) {
 		s.serveWebSocket(c, w, r)
 		return

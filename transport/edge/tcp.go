@@ -270,14 +270,6 @@ func (c *tcpConn) Close() error {
 }
 
 func tcpContext(ctx context.Context, conn net.Conn) context.Context {
-	over := conn.(interface {
-		NetConn() net.Conn
-		ConnectionState() tls.ConnectionState
-	})
-	c := over.NetConn().(*tcpConn).known
-	if _, peeked := conn.(*peekedConn); peeked {
-		state := over.ConnectionState()
-		c.tls = &state
-	}
-	return context.WithValue(ctx, connectionKey{}, c)
+	over := conn.(interface{ NetConn() net.Conn }) // a *tls.Conn, or one that was peeked at
+	return context.WithValue(ctx, connectionKey{}, over.NetConn().(*tcpConn).known)
 }

@@ -51,13 +51,15 @@ type File struct {
 	checking chan struct{} // takes as many as may be checked at a time: bcrypt is slow on purpose
 	waiting  atomic.Int32
 
-	mu    sync.Mutex // guards right
-	right map[[sha256.Size]byte]*users
+	mu    sync.Mutex                   // guards what follows
+	right map[[sha256.Size]byte]uint64 // passwords that were right, and in which reading
+	read  uint64
 }
 
-// users does not change; its address tells one reading from another.
+// users does not change.
 type users struct {
-	byName map[string]user
+	byName  map[string]user
+	reading uint64
 }
 
 type user struct {
@@ -67,7 +69,7 @@ type user struct {
 
 // Open reads a password file. Errors are of kind ErrFile.
 func Open(path string) (*File, error) {
-	f := &File{path: path, checking: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), right: map[[sha256.Size]byte]*users{}}
+	f := &File{path: path, checking: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), right: map[[sha256.Size]byte]uint64{}}
 	_, _ = rand.Read(f.key[:])
 	return f, f.Reload()
 }
@@ -82,10 +84,10 @@ func (f *File) Reload() error {
 	if err != nil {
 		return fmt.Errorf("%w %s: %w", ErrFile, f.path, err)
 	}
-	f.users.Store(&users{byName: byName})
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	clear(f.right)
+	f.read++
+	f.users.Store(&users{byName: byName, reading: f.read})
 	return nil
 }
 
@@ -144,9 +146,9 @@ func parseUser(line string) (name string, u user, err error) {
 	return name, u, err
 }
 
-// nobody's hash is checked for names that are not there, so that the time that
-// an answer takes does not tell which are.
-var nobody = []byte("$2a$10$7EqJtq98hPqEX7fNZaFWoOhi5BWX4oY8GxjVZpXyB1NQpXcE1iQ2W")
+// nobody is checked for names that are not there, so that the time that an answer
+// takes does not tell which are. It is the hash of "nobody".
+const nobody = "$2a$10$t9eEbJ4LKEFoFCKqTEoDsOxAK7QisaHF7SC7pRqhEtVT7hIZ7KpkC"
 
 // Has says whether there is such a user.
 func (f *File) Has(name string) bool {
@@ -159,17 +161,17 @@ func (f *File) Verify(ctx context.Context, name, password string) (policy.Device
 	now := f.users.Load()
 	u, known := now.byName[name]
 	if !known {
-		u.hash = nobody
+		if err := f.check(ctx, []byte(nobody), password); err != nil {
+			return policy.Device{}, err
+		}
+		return policy.Device{}, ErrWrong
 	}
 	sum := f.sum(name, password)
-	if known && f.wasRight(sum, now) {
+	if f.wasRight(sum, now) {
 		return u.device, nil
 	}
 	if err := f.check(ctx, u.hash, password); err != nil {
 		return policy.Device{}, err
-	}
-	if !known {
-		return policy.Device{}, ErrWrong
 	}
 	f.remember(sum, now)
 	return u.device, nil
@@ -207,7 +209,7 @@ func (f *File) sum(name, password string) (sum [sha256.Size]byte) {
 func (f *File) wasRight(sum [sha256.Size]byte, now *users) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.right[sum] == now
+	return f.right[sum] == now.reading
 }
 
 // remember spares the next check, as long as the file stays as it is.
@@ -217,5 +219,5 @@ func (f *File) remember(sum [sha256.Size]byte, now *users) {
 	if len(f.right) >= cacheMost {
 		clear(f.right)
 	}
-	f.right[sum] = now
+	f.right[sum] = now.reading
 }

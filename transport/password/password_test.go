@@ -50,7 +50,7 @@ func TestDevicesByPassword(t *testing.T) {
 		if err != nil || d.ID != "d1" || d.Properties["tenant"] != "acme" || d.Properties["type"] != "meter" {
 			t.Errorf("%+v, %v", d, err)
 		}
-		for name, password := range map[string]string{"d1": "two", "d2": "", "d3": "one", "": "", "D1": "one"} {
+		for name, password := range map[string]string{"d1": "two", "d2": "", "d3": "nobody", "d4": "one", "": "", "D1": "one"} {
 			if d, err := f.Verify(t.Context(), name, password); !errors.Is(err, ErrWrong) || d.ID != "" {
 				t.Errorf("%q with %q: %+v, %v", name, password, d, err)
 			}
