@@ -22,6 +22,7 @@ import (
 	"github.com/tidegate/tidegate/policy"
 	"github.com/tidegate/tidegate/transport"
 	"github.com/tidegate/tidegate/transport/edge"
+	"github.com/tidegate/tidegate/transport/events"
 	"github.com/tidegate/tidegate/transport/mqtt"
 	"github.com/tidegate/tidegate/transport/password"
 	"github.com/tidegate/tidegate/transport/token"
@@ -56,6 +57,8 @@ type Agent struct {
 	catalog   catalog.Catalog
 	edge      *edge.Server
 	mqtt      *mqtt.Server
+	events    *events.Server // of devices that listen over HTTP
+	devices   *devices
 	local     []*localServer // admin, ready and egress
 	egress    *localServer   // of local; nil: off
 	upstream  *upstream.Client
@@ -94,6 +97,7 @@ type Agent struct {
 	watched map[string][]string
 	known   map[string]bool // regions that liveness holds something of
 
+	life   context.Context // ends with Close
 	cancel context.CancelFunc
 	loops  sync.WaitGroup
 	closed sync.Once
@@ -122,6 +126,8 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Agent, error) 
 		firstRegion: map[string]string{},
 		known:       map[string]bool{},
 	}
+	a.life, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	a.devices = newDevices(a)
 	a.denied.set(cfg.TLS.Mesh.Deny)
 	a.metrics = newMetrics(reg, &a.active)
 	a.admissions = newAdmissions(a.metrics.shed)
@@ -138,11 +144,11 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Agent, error) 
 // Start sets the agent going, once. It does not wait for Consul or for peers:
 // they are found whenever they are there. On error, of kind ErrSocket when an
 // address of gossip is taken, nothing was started; Close releases the rest.
-func (a *Agent) Start(ctx context.Context) error {
+func (a *Agent) Start(context.Context) error {
 	if err := a.startGossip(); err != nil {
 		return err
 	}
-	ctx, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	ctx := a.life
 	a.started.Store(true)
 	a.gossip.Join(a.cfg.Gossip.RetryJoin, a.cfg.Gossip.RetryJoinWAN)
 	a.refresh(time.Now())
@@ -150,6 +156,7 @@ func (a *Agent) Start(ctx context.Context) error {
 	a.spawn(func() { a.admissions.run(ctx, a.view.Load) })
 	a.spawn(func() { a.metrics.run(ctx, a.view.Load) })
 	a.spawn(func() { a.joinLoop(ctx) })
+	a.spawn(func() { a.devices.run(ctx) })
 	a.spawn(func() { a.policies.follow(ctx) })
 	a.spawn(func() {
 		if err := a.catalog.Run(ctx); err != nil {
@@ -290,8 +297,9 @@ func (a *Agent) Drain(ctx context.Context) error {
 // Close ends the agent at once and waits for all it started.
 func (a *Agent) Close() error {
 	a.closed.Do(func() {
-		if a.cancel != nil {
-			a.cancel()
+		a.cancel()
+		if a.events != nil {
+			a.events.Close()
 		}
 		if a.mqtt != nil {
 			a.mqtt.Close() // before the edge cuts connections: nobody died, so no will is due

@@ -18,6 +18,7 @@ import (
 	"github.com/tidegate/tidegate/gossip"
 	"github.com/tidegate/tidegate/transport"
 	"github.com/tidegate/tidegate/transport/edge"
+	"github.com/tidegate/tidegate/transport/events"
 	"github.com/tidegate/tidegate/transport/mqtt"
 )
 
@@ -193,6 +194,10 @@ func (a *Agent) makeEdge() (err error) {
 	if err != nil {
 		return err
 	}
+	if a.events, err = events.New(events.Config{Changed: a.devices.Changed, Metrics: a.reg}); err != nil {
+		return err
+	}
+	a.devices.holders = []holder{a.mqtt, a.events}
 	a.edge, err = edge.Listen(edge.Config{
 		Conn:               a.opts.Network.packet(a.sockets.edgeUDP),
 		TCP:                a.opts.Network.listener(a.sockets.edgeTCP),
@@ -234,5 +239,9 @@ func (a *Agent) serveEdge(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	device, _ := edge.DeviceFrom(r.Context())
+	if strings.HasPrefix(r.URL.Path, deviceAPI) {
+		a.serveDeviceAPI(w, r, device)
+		return
+	}
 	a.handle(w, r, device)
 }

@@ -20,12 +20,17 @@ const (
 	egressClass  = policy.Normal
 )
 
-// serveEgress takes a request of a local service for "SERVICE.mesh".
+// serveEgress takes a request of a local service for "SERVICE.mesh", or a command
+// for a device.
 func (a *Agent) serveEgress(w http.ResponseWriter, r *http.Request) {
 	service, ok := strings.CutSuffix(hostOnly(r.Host), meshSuffix)
-	if !ok || service == "" {
+	switch {
+	case !ok && r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, commandPrefix):
+		a.serveCommand(w, r)
+		return
+	case !ok || service == "":
 		writeProblem(w, problem{Status: http.StatusBadRequest, Reason: reasonBadRequest,
-			Detail: `call a service of the mesh as Host "SERVICE.mesh"`})
+			Detail: `call a service of the mesh as Host "SERVICE.mesh", or POST /devices/{id}/messages/{topic}`})
 		return
 	}
 	transport.StripEdge(r.Header)

@@ -139,8 +139,9 @@ func setPlace(ans *admin.ExplainAnswer, region, instance string) {
 
 // messageIn is the message as the edge, or the egress, would hand it on.
 func messageIn(in admin.ExplainRequest) (*policy.Message, error) {
-	if in.Method == methodPublish && !strings.HasPrefix(in.Path, "/") {
-		in.Path = topicPath(in.Path)
+	topical := in.Method == policy.MethodPublish || in.Method == policy.MethodSubscribe || in.Method == policy.MethodCommand
+	if topical && !strings.HasPrefix(in.Path, "/") {
+		in.Path = policy.TopicPath(in.Path)
 	}
 	u, err := url.ParseRequestURI(in.Path)
 	if err != nil || !strings.HasPrefix(in.Path, "/") {

@@ -30,7 +30,7 @@ func (a *Agent) makeLocal() {
 	}
 	if a.sockets.egress != nil {
 		// Authorization is the called service's; a proxy's own is hop-by-hop.
-		guard := admin.Guard{Token: a.cfg.Listeners.Egress.Token.Reveal(), Header: "Proxy-Authorization", AnyHost: true}
+		guard := admin.Guard{Token: a.cfg.Listeners.Egress.Token.Reveal(), Clients: a.cfg.Listeners.Egress.ClientTokens(), Header: "Proxy-Authorization", AnyHost: true}
 		a.egress = a.addLocal(a.sockets.egress, guard.Wrap(http.HandlerFunc(a.serveEgress)))
 	}
 }

@@ -17,6 +17,10 @@ import (
 // loops.
 func (a *Agent) serveMesh(w http.ResponseWriter, r *http.Request) {
 	peer, _ := transport.PeerFrom(r.Context())
+	if len(r.Header[transport.HeaderControl]) > 0 {
+		a.serveControl(w, r, peer)
+		return
+	}
 	fwd, err := transport.ReadForward(r.Header)
 	if err != nil || fwd.Region != peer.Region {
 		a.metrics.doneFor(peer.Region, reasonBadRequest)

@@ -26,6 +26,7 @@ type metrics struct {
 	plans    *prometheus.CounterVec
 	shed     *prometheus.CounterVec
 	timeouts *prometheus.CounterVec
+	commands *prometheus.CounterVec
 
 	bound       sync.Map   // boundKey → *boundSeries
 	boundServed sync.Map   // servedKey → prometheus.Counter
@@ -71,6 +72,8 @@ func newMetrics(reg prometheus.Registerer, active *atomic.Int64) *metrics {
 		audited: counters("tidegate_access_audited_total",
 			"Messages let in although no access block allows them, by the block that only audits their device.", "access"),
 		policies: counters("tidegate_policy_loads_total", "Policy loads by result.", "result"),
+		commands: counters("tidegate_commands_total",
+			"Commands to devices that have a session at this agent, by what became of them.", "state"),
 		policyOK: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tidegate_policy_current", Help: "1 when the newest policy offered is the one in force, 0 when it was refused."}),
 		views: prometheus.NewCounter(prometheus.CounterOpts{
@@ -83,7 +86,7 @@ func newMetrics(reg prometheus.Registerer, active *atomic.Int64) *metrics {
 		timeouts: counters("tidegate_device_timeouts_bad_total",
 			"Request-Timeout headers of devices that were past (refused), invalid (ignored) or absurd (bounded).", "fault"),
 	}
-	reg.MustRegister(m.requests, m.latency, m.retries, m.served, m.failed, m.audited, m.policies, m.policyOK, m.views, m.plans, m.shed, m.timeouts)
+	reg.MustRegister(m.requests, m.latency, m.retries, m.served, m.failed, m.audited, m.policies, m.policyOK, m.views, m.plans, m.shed, m.timeouts, m.commands)
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "tidegate_requests_in_flight", Help: "Messages being handled now, from devices, local services and the mesh.",
 	}, func() float64 { return float64(active.Load()) }))

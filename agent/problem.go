@@ -36,6 +36,9 @@ const (
 	reasonBadRequest = "bad-request"
 	reasonBody       = "body-failed"
 	reasonCanceled   = "canceled"
+	reasonDraining   = "draining"
+
+	reasonUnknownCommand = "unknown-command"
 )
 
 // writeProblem answers. It spends little, because refusing has to be cheap.

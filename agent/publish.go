@@ -37,14 +37,17 @@ func (p publisher) Ordered(pub *mqtt.Publication) bool {
 	return v.Policy.Ordered(&m)
 }
 
+// Subscribe asks the policy.
+func (p publisher) Subscribe(d policy.Device, filter string) bool { return p.mayListen(d, filter) }
+
+// Changed is for the homes of devices.
+func (p publisher) Changed(device string) { p.devices.Changed(device) }
+
 func messageOfPublication(r *http.Request, pub *mqtt.Publication) policy.Message {
 	m := messageOf(r, pub.Device)
-	m.Method = methodPublish
+	m.Method = policy.MethodPublish
 	return m
 }
-
-// methodPublish is that of publications where policies name methods.
-const methodPublish = "PUBLISH"
 
 // Publish sends a message on as an HTTP POST in CloudEvents' binary mode.
 func (p publisher) Publish(ctx context.Context, pub *mqtt.Publication) mqtt.Verdict {
@@ -83,7 +86,7 @@ func postOf(ctx context.Context, pub *mqtt.Publication) *http.Request {
 		h.Del(name)
 	}
 	setEvent(h, pub)
-	path := topicPath(pub.Topic)
+	path := policy.TopicPath(pub.Topic)
 	u := &url.URL{Path: "/" + pub.Topic, RawPath: path}
 	r := &http.Request{
 		Method: http.MethodPost, URL: u, Host: pub.Host, Header: h, RemoteAddr: pub.Client.String(), TLS: pub.TLS,
@@ -126,15 +129,6 @@ func eventValue(s string) string {
 		}
 	}
 	return b.String()
-}
-
-// topicPath is the path that routes see of a topic: its levels are segments.
-func topicPath(topic string) string {
-	levels := strings.Split(topic, "/")
-	for i, level := range levels {
-		levels[i] = url.PathEscape(level)
-	}
-	return "/" + strings.Join(levels, "/")
 }
 
 // publishWriter keeps of an answer what a publisher can be told.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/tidegate/tidegate/gossip"
 	"github.com/tidegate/tidegate/policy"
 	"github.com/tidegate/tidegate/transport"
 )
@@ -58,7 +59,7 @@ func (a *Agent) refresh(now time.Time) {
 	a.metrics.views.Inc()
 	a.instruct(view, len(state.Members))
 	a.abandonLost(before, view)
-	a.mesh.Keep(a.tunnelEndpoints(view))
+	a.mesh.Keep(a.tunnelEndpoints(view, state.Members))
 	if now.Sub(a.published) >= publishEvery {
 		a.published = now
 		a.publish(view, now)
@@ -93,10 +94,14 @@ func (a *Agent) abandonLost(before, after *policy.View) {
 	}
 }
 
-// tunnelEndpoints is a deterministic share of each region's agents, so that
-// tunnels spread evenly and nobody dials everybody.
-func (a *Agent) tunnelEndpoints(v *policy.View) []transport.Endpoint {
+// tunnelEndpoints is all fellows, to find devices by, and a deterministic share of
+// each other region's agents, so that tunnels spread evenly and nobody dials
+// everybody.
+func (a *Agent) tunnelEndpoints(v *policy.View, fellows []gossip.Member) []transport.Endpoint {
 	var all []transport.Endpoint
+	for _, m := range fellows {
+		all = append(all, a.endpoint(v.Region, m.Name, m.MeshAddr))
+	}
 	for name, region := range v.Regions {
 		for _, peer := range policy.TunnelPeers(v.Agent, region.Agents, tunnelsPerRegion) {
 			all = append(all, a.endpoint(name, peer.Name, peer.MeshAddr))

@@ -5,10 +5,12 @@ import (
 	"strings"
 )
 
-// Access is one compiled access block: some devices, and what they may send.
+// Access is one compiled access block: some devices, and what they may send, or
+// be sent.
 type Access struct {
 	Name       string
 	Place      string          // "file:line"
+	Services   []string        // patterns of local services whose commands it is about; empty: about what devices send
 	Devices    []string        // patterns of ids, "*" stands for any run of characters; empty: all
 	Properties []PropertyMatch // all of which the device has
 	When       string          // CEL; empty: always
@@ -26,10 +28,10 @@ type PropertyMatch struct {
 	Any         bool
 }
 
-// Allow is what a block lets its devices send.
+// Allow is what a block lets its devices send, or be sent.
 type Allow struct {
 	Methods []string // upper case; empty: all
-	Path    string   // pattern, with ${device.id} and the like; empty: all
+	Path    string   // pattern, or topic filter, with ${device.id} and the like; empty: all
 
 	pattern accessPath
 }
@@ -85,6 +87,8 @@ func (p *Policy) explainAccess(m *Message, v *AccessVerdict, t *Trace) {
 		t.Pass("access", "deny", "device %s is denied by %q", m.Device.ID, p.deniedBy(m.Device.ID))
 	case fault != "":
 		t.Pass("access", m.Path, "%s", fault)
+	case v.Rule != "" && m.Method == MethodCommand:
+		t.Take("access", v.Rule, "lets service %q send device %s %s", m.Service, m.Device.ID, m.Path)
 	case v.Rule != "":
 		t.Take("access", v.Rule, "lets device %s send %s %s", m.Device.ID, m.Method, m.Path)
 	case v.Audit != "":
@@ -99,6 +103,7 @@ type accessMiss uint8
 
 const (
 	allows accessMiss = iota
+	otherSender
 	otherDevice
 	otherProperty
 	falseWhen
@@ -128,6 +133,10 @@ func (a *Access) judge(m *Message, v *AccessVerdict) (miss accessMiss, err error
 
 // misfit says why a block is not for the device of a message.
 func (a *Access) misfit(m *Message) (accessMiss, error) {
+	command := m.Method == MethodCommand
+	if command != (len(a.Services) > 0) || command && matching(a.Services, m.Service) == "" {
+		return otherSender, nil
+	}
 	if len(a.Devices) > 0 && matching(a.Devices, m.Device.ID) == "" {
 		return otherDevice, nil
 	}
@@ -151,6 +160,8 @@ func (a *Access) misfit(m *Message) (accessMiss, error) {
 func (a *Access) explain(miss accessMiss, err error) string {
 	why := ""
 	switch miss {
+	case otherSender:
+		why = "is for other senders"
 	case otherDevice:
 		why = "is for other devices"
 	case otherProperty:

@@ -10,8 +10,8 @@ import (
 )
 
 var (
-	accessShape = blockShape{keys: []string{"devices", "properties", "when", "audit"}, blocks: map[string][]string{"allow": nil, "limit": nil}}
-	allowShape  = blockShape{keys: []string{"methods", "path"}}
+	accessShape = blockShape{keys: []string{"services", "devices", "properties", "when", "audit"}, blocks: map[string][]string{"allow": nil, "limit": nil}}
+	allowShape  = blockShape{keys: []string{"methods", "path", "publish", "subscribe", "command"}}
 	rateShape   = blockShape{keys: []string{"by", "rate", "burst"}}
 	denyShape   = blockShape{keys: []string{"devices"}}
 )
@@ -52,13 +52,13 @@ func (c *accessCompiler) compile(hb *hcl.Block) {
 	}
 	c.places[name] = hb.DefRange
 	b := openBlock(hb.Body, hb.DefRange, accessShape, c.found)
-	a := &Access{Name: name, Place: placeOf(hb.DefRange), Devices: devicePatterns(b), Properties: compileProperties(b), When: b.text("when")}
+	a := &Access{Name: name, Place: placeOf(hb.DefRange), Services: servicePatterns(b), Devices: devicePatterns(b), Properties: compileProperties(b), When: b.text("when")}
 	a.Audit, _ = b.flag("audit")
 	if a.When != "" {
 		a.when = c.compileWhen(b, pathPattern{{kind: restSegment}}, 0)
 	}
 	for _, inner := range blocksOf(b, "allow") {
-		a.Allow = append(a.Allow, c.compileAllow(openBlock(inner.Body, inner.DefRange, allowShape, c.found)))
+		a.Allow = append(a.Allow, c.compileAllow(openBlock(inner.Body, inner.DefRange, allowShape, c.found), len(a.Services) > 0)...)
 	}
 	for _, inner := range blocksOf(b, "limit") {
 		rule := compileRate(openBlock(inner.Body, inner.DefRange, rateShape, c.found), name)
@@ -73,18 +73,61 @@ func (c *accessCompiler) compile(hb *hcl.Block) {
 	c.policy.access = append(c.policy.access, a)
 }
 
-func (c *accessCompiler) compileAllow(b *block) Allow {
+// compileAllow returns one Allow for the methods and the path of a block, and one
+// or two for each of its topic filters.
+func (c *accessCompiler) compileAllow(b *block, services bool) []Allow {
+	var topics []Allow
+	for _, word := range topicWords {
+		if services != (word.method == MethodCommand) && b.has(word.key) {
+			b.fail(word.key, "commands are for blocks that name services, all else for those that do not", "not of this block")
+		}
+		topics = append(topics, compileTopics(b, word.key, word.method)...)
+	}
 	a := Allow{Methods: compileMethods(b)}
+	if len(topics) > 0 && !b.has("methods") && !b.has("path") {
+		return topics
+	}
+	if services && (b.has("methods") || b.has("path")) {
+		b.fail("path", `write command = ["commands/${device.id}/#"]`, "services send commands on topics")
+	}
 	path, ok := b.textOfDevice("path")
 	if !ok {
-		return a
+		return append(topics, a)
 	}
 	pattern, err := parseAccessPath(path)
 	if err != nil {
 		b.fail("path", accessPathFix, "%v", err)
 	}
 	a.Path, a.pattern = readable(path), pattern
-	return a
+	return append(topics, a)
+}
+
+// topicWords are the keys whose values are topic filters.
+var topicWords = [...]struct{ key, method string }{
+	{"publish", MethodPublish}, {"subscribe", MethodSubscribe}, {"command", MethodCommand},
+}
+
+const topicFilterFix = `write topic filters, such as ["telemetry/${device.id}/#"]`
+
+// compileTopics reads a list of topic filters. "a/#" names "a" as well (MQTT 5.0,
+// section 4.7.1.2).
+func compileTopics(b *block, key, method string) []Allow {
+	var all []Allow
+	for _, i := range b.listOfDevice(key) {
+		filters := []string{i.value}
+		if parent, ok := strings.CutSuffix(i.value, "/#"); ok && parent != "" {
+			filters = append(filters, parent)
+		}
+		for _, filter := range filters {
+			pattern, err := parseAccessFilter(filter)
+			if err != nil {
+				b.found.add(i.at, topicFilterFix, "%s: %v", key, err)
+				break
+			}
+			all = append(all, Allow{Methods: []string{method}, Path: readable(filter), pattern: pattern})
+		}
+	}
+	return all
 }
 
 func compileRate(b *block, access string) RateRule {
@@ -136,6 +179,15 @@ func (c *accessCompiler) compileDeny(b *block) {
 	}
 }
 
+// servicePatterns reads the names of local services that a block is about.
+func servicePatterns(b *block) []string {
+	items := b.list("services")
+	if b.has("services") && len(items) == 0 {
+		b.fail("services", `write names of egress clients, or ["*"] for any`, "no service in the list")
+	}
+	return values(items)
+}
+
 // devicePatterns reads the ids that a block names. An empty list is a mistake,
 // not everybody.
 func devicePatterns(b *block) []string {
@@ -166,13 +218,35 @@ func compileProperties(b *block) []PropertyMatch {
 	return matches
 }
 
-// textOfDevice reads a string in which ${device.NAME} may stand; each becomes the
-// name between referenceBegin and referenceEnd.
+// listOfDevice reads a list of strings in which ${device.NAME} may stand.
+func (b *block) listOfDevice(key string) (items []item) {
+	if !b.has(key) {
+		return nil
+	}
+	exprs, diags := hcl.ExprList(b.attrs[key].Expr)
+	if diags.HasErrors() || len(exprs) == 0 {
+		b.fail(key, topicFilterFix, "want a list of strings")
+		return nil
+	}
+	for _, expr := range exprs {
+		if text, ok := b.referring(key, expr); ok {
+			items = append(items, item{value: text, at: expr.Range()})
+		}
+	}
+	return items
+}
+
+// textOfDevice reads a string in which ${device.NAME} may stand.
 func (b *block) textOfDevice(key string) (string, bool) {
 	if !b.has(key) {
 		return "", false
 	}
-	expr := b.attrs[key].Expr
+	return b.referring(key, b.attrs[key].Expr)
+}
+
+// referring evaluates a string in which each ${device.NAME} becomes the name
+// between referenceBegin and referenceEnd.
+func (b *block) referring(key string, expr hcl.Expression) (string, bool) {
 	names := map[string]cty.Value{}
 	for _, reference := range expr.Variables() {
 		name, ok := deviceReference(reference)

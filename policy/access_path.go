@@ -43,6 +43,29 @@ func parseAccessPath(s string) (accessPath, error) {
 	return pattern, nil
 }
 
+// parseAccessFilter reads a topic filter as a pattern of the paths that topics,
+// and filters, are.
+func parseAccessFilter(filter string) (accessPath, error) {
+	if !ValidFilter(strings.ReplaceAll(filter, referenceBegin, "$")) {
+		return nil, fmt.Errorf("%q is no topic filter", readable(filter))
+	}
+	levels := strings.Split(filter, "/")
+	for i, level := range levels {
+		switch level {
+		case "+":
+			levels[i] = "{_}"
+		case "#":
+			levels[i] = "{_...}"
+		default:
+			levels[i] = literalLevel.Replace(level)
+		}
+	}
+	return parseAccessPath("/" + strings.Join(levels, "/"))
+}
+
+// literalLevel escapes what would mean something in a pattern.
+var literalLevel = strings.NewReplacer("%", "%25", "{", "%7B", "}", "%7D", "?", "%3F")
+
 func parseAccessSegment(part string, last bool) (accessSegment, error) {
 	before, rest, refers := strings.Cut(part, referenceBegin)
 	if !refers {
@@ -88,13 +111,14 @@ func (p accessPath) matches(path string, d *Device) bool {
 
 func (s *accessSegment) fits(seg string, d *Device) bool {
 	if s.kind == captureSegment {
-		return seg != ""
+		return seg != "" && seg != "#" // a filter's "#" is more than one level
 	}
 	if s.property == "" {
 		return seg == s.text
 	}
 	value := d.property(s.property)
-	// What the device does not have must not match the empty string.
-	return value != "" && len(seg) == len(s.text)+len(value)+len(s.after) &&
+	// What the device does not have must not match the empty string, nor may a value
+	// be a wildcard.
+	return value != "" && value != "+" && value != "#" && len(seg) == len(s.text)+len(value)+len(s.after) &&
 		strings.HasPrefix(seg, s.text) && strings.HasSuffix(seg, s.after) && seg[len(s.text):len(seg)-len(s.after)] == value
 }

@@ -35,6 +35,16 @@ func TunnelPeers(self string, agents []Agent, n int) []Agent {
 	return peers[:clampCount(n, len(peers))]
 }
 
+// DeviceHome returns the agent of a region that knows where a device is, among
+// those given, by rendezvous; "" of none.
+func DeviceHome(device string, agents []string) string {
+	if len(agents) == 0 {
+		return ""
+	}
+	key := "home/" + device
+	return slices.MinFunc(agents, func(a, b string) int { return compareWeight(key, a, b) })
+}
+
 func rendezvous(key string, names []string, n int) []string {
 	order := slices.Clone(names)
 	slices.SortFunc(order, func(a, b string) int { return compareWeight(key, a, b) })

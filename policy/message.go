@@ -15,6 +15,13 @@ func (d *Device) property(name string) string {
 	return d.Properties[name]
 }
 
+// The methods of messages that are no requests.
+const (
+	MethodPublish   = "PUBLISH"   // of a device on a topic; the path is the topic
+	MethodSubscribe = "SUBSCRIBE" // of a device to its own topics; the path is the topic filter
+	MethodCommand   = "COMMAND"   // of a local service to a device; the path is the topic
+)
+
 // Message is what routes look at: one request, or one publication, of a device
 // or of a local service.
 type Message struct {
@@ -23,8 +30,9 @@ type Message struct {
 	Path    string              // escaped as sent, begins with "/", no dot segments
 	Query   string              // raw, without "?"
 	Header  map[string][]string // canonical keys, as net/http has them
-	Device  Device
-	Payload []byte // whole body when it fits in Policy.PayloadLimit, else nil
+	Device  Device              // that sends it; of MethodCommand, that gets it
+	Service string              // of MethodCommand: the name of who sends it; "": it has none
+	Payload []byte              // whole body when it fits in Policy.PayloadLimit, else nil
 }
 
 // Target names a service, or a subset of one.

@@ -22,6 +22,10 @@ const (
 	HeaderRoute    = "Tidegate-Route"
 	HeaderRegion   = "Tidegate-Region" // where the message entered the mesh
 	HeaderRepeat   = "Tidegate-Repeat" // never or always; absent: by method
+
+	// HeaderControl names what one agent asks of another, about devices; such a
+	// request has none of the others.
+	HeaderControl = "Tidegate-Control"
 )
 
 // MaxDeadline is the longest time a message may have left.

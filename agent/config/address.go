@@ -71,8 +71,12 @@ func (l *loader) checkListeners() {
 		l.bind(key+"wan", c.WAN.Addr, c.WAN.Advertise),
 		l.control(key+"admin", &l.config.Listeners.Admin),
 	}
+	if len(c.Admin.Clients) > 0 {
+		l.fault(key+"admin.clients", "is for the egress alone")
+	}
 	if c.Egress != nil {
 		open = append(open, l.control(key+"egress", c.Egress))
+		l.checkClients(key+"egress.clients", c.Egress)
 	}
 	if c.MQTT != nil {
 		open = append(open, l.bind(key+"mqtt", c.MQTT.Addr, ""))
@@ -86,6 +90,28 @@ func (l *loader) checkListeners() {
 				l.fault(a.key+".addr", "port %d is taken by %s.addr already", a.port, b.key)
 			}
 		}
+	}
+}
+
+// checkClients does not show what is at fault: it may be a token.
+func (l *loader) checkClients(key string, c *Control) {
+	tokens := map[string]bool{c.Token.Reveal(): true}
+	names := map[string]bool{}
+	for i, client := range c.Clients {
+		name, token, ok := strings.Cut(client.Reveal(), ":")
+		switch {
+		case !ok:
+			l.fault(key, `entry %d is not "NAME:TOKEN"`, i+1)
+			continue
+		case len(token) < minTokenLength:
+			l.fault(key, "the token of entry %d is shorter than %d characters", i+1, minTokenLength)
+		case tokens[token]:
+			l.fault(key, "the token of entry %d is there twice", i+1)
+		case names[name]:
+			l.fault(key, "the name %q is there twice", name)
+		}
+		l.name(key, name)
+		tokens[token], names[name] = true, true
 	}
 }
 

@@ -1,5 +1,7 @@
 package config
 
+import "strings"
+
 // Listeners are the addresses the agent opens. An address is "host:port", or
 // ":port" for every interface.
 type Listeners struct {
@@ -53,9 +55,22 @@ type Control struct {
 	// Token that callers send as "Authorization: Bearer TOKEN"; at least 16
 	// characters.
 	Token Secret `hcl:"token"`
+	// Clients are further tokens of the egress, as "NAME:TOKEN": the policy knows who
+	// shows one by its name, for what services may send to devices.
+	Clients []Secret `hcl:"clients"`
 	// Hosts are the names callers may put in Host beside loopback names and the
 	// address itself.
 	Hosts []string `hcl:"hosts"`
+}
+
+// ClientTokens returns Clients by name.
+func (c *Control) ClientTokens() map[string]string {
+	tokens := make(map[string]string, len(c.Clients))
+	for _, client := range c.Clients {
+		name, token, _ := strings.Cut(client.Reveal(), ":")
+		tokens[name] = token
+	}
+	return tokens
 }
 
 // MQTTBind is the listener for MQTT alone.

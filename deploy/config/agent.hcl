@@ -92,6 +92,8 @@ listeners {
     addr  = "127.0.0.1:7080"
     token = file("secrets/egress.token") # required with addr
     # socket = "/run/tidegate/egress.sock"
+    # Who may send commands to devices, by names that the policy knows:
+    # clients = ["ops:${env("OPS_TOKEN")}"]
     hosts = []
   }
 }

@@ -148,6 +148,10 @@ func (h takesAll) Identify(_ context.Context, cs tls.ConnectionState, _ mqtt.Cre
 
 func (takesAll) Ordered(*mqtt.Publication) bool { return true }
 
+func (takesAll) Subscribe(policy.Device, string) bool { return true }
+
+func (takesAll) Changed(string) {}
+
 func (takesAll) Publish(context.Context, *mqtt.Publication) mqtt.Verdict { return mqtt.Verdict{} }
 
 // serveEdge is the edge of an agent, without the agent.

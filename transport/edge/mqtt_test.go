@@ -44,6 +44,10 @@ func (h *certified) Identify(_ context.Context, cs tls.ConnectionState, _ mqtt.C
 
 func (h *certified) Ordered(*mqtt.Publication) bool { return true }
 
+func (h *certified) Subscribe(policy.Device, string) bool { return true }
+
+func (h *certified) Changed(string) {}
+
 func (h *certified) Publish(_ context.Context, p *mqtt.Publication) mqtt.Verdict {
 	h.from.Store(p)
 	return mqtt.Verdict{}

@@ -27,7 +27,9 @@ type conn struct {
 	r       *bufio.Reader
 	version byte
 	mods    packets.Mods // what the device wants to hear, and how much at a time
+	window  int          // how many pushes may be on their way to the device
 	device  policy.Device
+	epoch   uint64
 	session *session
 	pending int // messages of QoS 1 and 2 whose exchange began here and goes on; guarded by the session's lock
 	will    *will
@@ -131,10 +133,13 @@ func (c *conn) take(p *packets.Packet) (goodbye bool, err error) {
 	case packets.Pingreq:
 		return false, c.send(c.packet(packets.Pingresp))
 	case packets.Subscribe:
-		return false, c.send(c.suback(p))
+		return false, c.subscribe(p)
 	case packets.Unsubscribe:
-		return false, c.send(c.unsuback(p))
-	case packets.Puback, packets.Pubrec, packets.Pubcomp:
+		return false, c.unsubscribe(p)
+	case packets.Puback:
+		c.session.acknowledgedBy(c, p)
+		return false, nil
+	case packets.Pubrec, packets.Pubcomp:
 		return false, nil // answers to nothing that we sent
 	case packets.Disconnect:
 		return true, c.disconnected(p)
@@ -176,10 +181,14 @@ func (c *conn) write(p *packets.Packet) error {
 	if err != nil {
 		return err
 	}
+	return c.writeRaw(raw)
+}
+
+func (c *conn) writeRaw(raw []byte) error {
 	if err := c.link.SetWriteDeadline(time.Now().Add(c.srv.cfg.Limits.WriteTimeout)); err != nil {
 		return err
 	}
-	_, err = c.link.Write(raw)
+	_, err := c.link.Write(raw)
 	return err
 }
 

@@ -368,23 +368,3 @@ func TestDrainAcknowledgesWhatItTook(t *testing.T) {
 		})
 	})
 }
-
-func TestSubscriptionsAreRefused(t *testing.T) {
-	for version, code := range map[byte]byte{4: 0x80, 5: 0x87} {
-		serving(t, &takes{}, Limits{}, func(t *testing.T, s *Server) {
-			d := connect(t, s, version)
-			p := d.packet(packets.Subscribe)
-			p.PacketID, p.Filters = 9, packets.Subscriptions{{Filter: "a/#"}, {Filter: "b", Qos: 1}}
-			d.send(p)
-			if ack := d.want(packets.Suback); ack.PacketID != 9 || !slices.Equal(ack.ReasonCodes, []byte{code, code}) {
-				t.Errorf("%+v", ack)
-			}
-			p = d.packet(packets.Unsubscribe)
-			p.PacketID, p.Filters = 10, packets.Subscriptions{{Filter: "a/#"}}
-			d.send(p)
-			if ack := d.want(packets.Unsuback); ack.PacketID != 10 {
-				t.Errorf("%+v", ack)
-			}
-		})
-	}
-}

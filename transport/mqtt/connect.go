@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -91,7 +92,11 @@ func (c *conn) open(p *packets.Packet, d policy.Device) bool {
 	if pr := &p.Properties; c.version == 5 {
 		c.mods = packets.Mods{MaxSize: pr.MaximumPacketSize, DisallowProblemInfo: pr.RequestProblemInfoFlag && pr.RequestProblemInfo == 0}
 	}
-	c.device = d
+	c.device, c.epoch = d, epochOf(p)
+	c.window = l.InFlight
+	if most := int(p.Properties.ReceiveMaximum); c.version == 5 && most > 0 {
+		c.window = min(c.window, most)
+	}
 	ack := c.packet(packets.Connack)
 	keepAlive := c.keepAlive(p, ack)
 	c.patient = time.Duration(patience * float64(keepAlive))
@@ -120,7 +125,24 @@ func (c *conn) open(p *packets.Packet, d policy.Device) bool {
 		pr.ReceiveMaximum, pr.MaximumPacketSize, pr.TopicAliasMaximum = uint16(l.InFlight), uint32(l.MaxPacket), uint16(l.TopicAliases)
 		pr.RetainAvailableFlag, pr.SharedSubAvailableFlag, pr.SubIDAvailableFlag = true, true, true
 	}
-	return c.write(ack) == nil
+	if c.write(ack) != nil {
+		return false
+	}
+	c.session.kick() // what waited is sent after this answer
+	return true
+}
+
+// propertyEpoch is the user property by which a device numbers its connections.
+const propertyEpoch = "tidegate-epoch"
+
+func epochOf(p *packets.Packet) uint64 {
+	for _, u := range p.Properties.User {
+		if u.Key == propertyEpoch {
+			n, _ := strconv.ParseUint(u.Val, 10, 64)
+			return n
+		}
+	}
+	return 0
 }
 
 // keepAlive is how often the device will be heard, 0: it does not say. Those of

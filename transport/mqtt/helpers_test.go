@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,8 +26,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // takes is a handler that keeps what it got and answers by a function.
 type takes struct {
-	answer func(*Publication) Verdict // nil: accepts
-	hangs  bool                       // until the context ends, which is noted
+	answer  func(*Publication) Verdict // nil: accepts
+	changes atomic.Int64
+	hangs   bool // until the context ends, which is noted
 
 	mu  sync.Mutex
 	got []*Publication
@@ -43,6 +46,12 @@ func (h *takes) Identify(_ context.Context, _ tls.ConnectionState, c Credentials
 	}
 	return policy.Device{ID: c.Username}, nil
 }
+
+func (h *takes) Subscribe(d policy.Device, filter string) bool {
+	return strings.HasPrefix(filter, "commands/"+d.ID) || strings.HasPrefix(filter, "open/")
+}
+
+func (h *takes) Changed(device string) { h.changes.Add(1) }
 
 func (h *takes) Ordered(p *Publication) bool { return p.Topic != "any" }
 
@@ -152,7 +161,7 @@ func (d *device) packet(kind byte) *packets.Packet {
 func (d *device) send(p *packets.Packet) {
 	var buf bytes.Buffer
 	encoders := map[byte]func(*bytes.Buffer) error{
-		packets.Connect: p.ConnectEncode, packets.Publish: p.PublishEncode, packets.Pubrel: p.PubrelEncode, packets.Subscribe: p.SubscribeEncode,
+		packets.Connect: p.ConnectEncode, packets.Puback: p.PubackEncode, packets.Publish: p.PublishEncode, packets.Pubrel: p.PubrelEncode, packets.Subscribe: p.SubscribeEncode,
 		packets.Unsubscribe: p.UnsubscribeEncode, packets.Pingreq: p.PingreqEncode, packets.Disconnect: p.DisconnectEncode, packets.Auth: p.AuthEncode,
 	}
 	if err := encoders[p.FixedHeader.Type](&buf); err != nil {
@@ -192,7 +201,7 @@ func receive(r *bufio.Reader, version byte) (*packets.Packet, error) {
 		return nil, err
 	}
 	decoders := map[byte]func([]byte) error{
-		packets.Connack: p.ConnackDecode, packets.Puback: p.PubackDecode, packets.Pubrec: p.PubrecDecode, packets.Pubcomp: p.PubcompDecode,
+		packets.Connack: p.ConnackDecode, packets.Publish: p.PublishDecode, packets.Puback: p.PubackDecode, packets.Pubrec: p.PubrecDecode, packets.Pubcomp: p.PubcompDecode,
 		packets.Suback: p.SubackDecode, packets.Unsuback: p.UnsubackDecode, packets.Pingresp: p.PingrespDecode, packets.Disconnect: p.DisconnectDecode,
 	}
 	return p, decoders[p.FixedHeader.Type](body)

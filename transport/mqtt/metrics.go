@@ -10,12 +10,14 @@ import (
 )
 
 type metrics struct {
-	connections prometheus.Gauge
-	messages    *prometheus.CounterVec
-	refused     *prometheus.CounterVec
-	violations  *prometheus.CounterVec
-	takenOver   prometheus.Counter
-	overflow    prometheus.Counter
+	connections  prometheus.Gauge
+	messages     *prometheus.CounterVec
+	refused      *prometheus.CounterVec
+	violations   *prometheus.CounterVec
+	takenOver    prometheus.Counter
+	overflow     prometheus.Counter
+	pushed       prometheus.Counter
+	unsubscribed *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -44,12 +46,20 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "tidegate_mqtt_overflow_total",
 			Help: "Messages that exceeded what a session may have under way.",
 		}),
+		pushed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tidegate_mqtt_pushes_total",
+			Help: "Commands sent to devices over MQTT, each time they were sent.",
+		}),
+		unsubscribed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tidegate_mqtt_subscriptions_refused_total",
+			Help: "Subscriptions refused, by reason code of MQTT 5.",
+		}, []string{"code"}),
 	}
 	return m, transport.Register(reg, m.all()...)
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.connections, m.messages, m.refused, m.violations, m.takenOver, m.overflow}
+	return []prometheus.Collector{m.connections, m.messages, m.refused, m.violations, m.takenOver, m.overflow, m.pushed, m.unsubscribed}
 }
 
 func (m *metrics) unregister(reg prometheus.Registerer) { transport.Unregister(reg, m.all()...) }
@@ -68,7 +78,8 @@ func (m *metrics) published(qos byte, r Result) {
 	m.messages.WithLabelValues(strconv.Itoa(int(qos)), r.String()).Inc()
 }
 
-func (m *metrics) refuse(code byte)    { m.refused.WithLabelValues(hex(code)).Inc() }
-func (m *metrics) violation(code byte) { m.violations.WithLabelValues(hex(code)).Inc() }
+func (m *metrics) refuse(code byte)              { m.refused.WithLabelValues(hex(code)).Inc() }
+func (m *metrics) subscriptionRefused(code byte) { m.unsubscribed.WithLabelValues(hex(code)).Inc() }
+func (m *metrics) violation(code byte)           { m.violations.WithLabelValues(hex(code)).Inc() }
 
 func hex(code byte) string { return fmt.Sprintf("0x%02X", code) }

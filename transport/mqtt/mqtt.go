@@ -1,5 +1,5 @@
 // Package mqtt is the server half of MQTT 5.0 and 3.1.1 for devices that
-// publish. It speaks the protocol on connections that somebody else accepted and
+// publish, and are sent commands. It speaks the protocol on connections that somebody else accepted and
 // authenticated, keeps sessions, and hands every message to a [Handler]. A
 // message is acknowledged (PUBACK, PUBREC) only when the handler accepted it.
 //
@@ -8,8 +8,12 @@
 // different topics and different devices do not wait for one another. Sessions live in the memory of this process: QoS 2 is exactly
 // once within one session here, at least once across agents.
 //
+// Devices subscribe to what is sent to them alone: a command is for one device,
+// at QoS 0 or 1 ([Server.Deliver]). What waits for a device that is away is
+// volatile, like its session.
+//
 // Not offered, and said so in CONNACK: retained messages, shared subscriptions,
-// subscription identifiers. Subscriptions are refused.
+// subscription identifiers.
 package mqtt
 
 import (
@@ -40,6 +44,12 @@ type Handler interface {
 	// Ordered says whether a message has to wait for those that the device sent
 	// before it on the same topic. It must not take long.
 	Ordered(*Publication) bool
+	// Subscribe says whether a device may have what is sent to it on the topics of
+	// a filter, which is valid. It must not take long.
+	Subscribe(d policy.Device, filter string) bool
+	// Changed says that sessions of a device came, went, or subscribed; it is
+	// called with locks held, must return at once and not call the server.
+	Changed(device string)
 	// Publish takes a message to where it belongs and says what became of it.
 	// The context ends when the server closes, not with the connection.
 	Publish(context.Context, *Publication) Verdict
@@ -112,10 +122,12 @@ type Limits struct {
 	MaxPacket int
 	// InFlight is how many messages of a session may wait for their
 	// acknowledgement, or at QoS 0 for their turn: the receive maximum of MQTT
-	// 5. Default 64, at most 65,535.
+	// 5. As many commands may wait for the device. Default 64, at most 65,535.
 	InFlight int
-	// InFlightBytes bounds their payloads together. Default 1 MiB.
+	// InFlightBytes bounds the payloads of each together. Default 1 MiB.
 	InFlightBytes int
+	// Subscriptions is how many a session may have. Default 16.
+	Subscriptions int
 	// TopicAliases is how many a connection may use. Default 16.
 	TopicAliases int
 	// SessionExpiry is the longest that a session is kept without a connection;
@@ -138,7 +150,7 @@ type Limits struct {
 // DefaultLimits returns the documented defaults.
 func DefaultLimits() Limits {
 	return Limits{
-		MaxPacket: 256 << 10, InFlight: 64, InFlightBytes: 1 << 20, TopicAliases: 16,
+		MaxPacket: 256 << 10, InFlight: 64, InFlightBytes: 1 << 20, Subscriptions: 16, TopicAliases: 16,
 		SessionExpiry: time.Hour, Sessions: 100_000, KeepAlive: 20 * time.Minute,
 		ConnectTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 	}
@@ -149,6 +161,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.MaxPacket, d.MaxPacket)
 	orDefault(&l.InFlight, d.InFlight)
 	orDefault(&l.InFlightBytes, d.InFlightBytes)
+	orDefault(&l.Subscriptions, d.Subscriptions)
 	orDefault(&l.TopicAliases, d.TopicAliases)
 	orDefault(&l.SessionExpiry, d.SessionExpiry)
 	orDefault(&l.Sessions, d.Sessions)
@@ -174,7 +187,7 @@ func (l Limits) check() error {
 		return fmt.Errorf("%w: %d topic aliases: use 1 to 65535", ErrConfig, l.TopicAliases)
 	case l.KeepAlive < 0 || l.KeepAlive > 65_535*time.Second:
 		return fmt.Errorf("%w: keep-alive of %s: use 1s to 65535s", ErrConfig, l.KeepAlive)
-	case l.InFlightBytes < 0 || l.SessionExpiry < 0 || l.Sessions < 0 || l.ConnectTimeout < 0 || l.WriteTimeout < 0:
+	case l.InFlightBytes < 0 || l.Subscriptions < 0 || l.SessionExpiry < 0 || l.Sessions < 0 || l.ConnectTimeout < 0 || l.WriteTimeout < 0:
 		return fmt.Errorf("%w: a limit is negative", ErrConfig)
 	}
 	return nil

@@ -138,6 +138,8 @@ func encode(p *packets.Packet) ([]byte, error) {
 	switch p.FixedHeader.Type {
 	case packets.Connack:
 		err = p.ConnackEncode(&buf)
+	case packets.Publish:
+		err = p.PublishEncode(&buf)
 	case packets.Puback:
 		err = p.PubackEncode(&buf)
 	case packets.Pubrec:

@@ -19,13 +19,15 @@ type Server struct {
 	log     *slog.Logger
 	metrics *metrics
 
+	began   time.Time
 	life    context.Context // ends with Close
 	end     context.CancelFunc
 	working sync.WaitGroup // connections, lanes, wills; grows from nothing only with mu held
 
 	mu       sync.Mutex // guards what follows
 	sessions map[sessionKey]*session
-	kept     map[string]int // sessions without a connection, by device
+	devices  map[string]*session // by device, the first of a list
+	kept     map[string]int      // sessions without a connection, by device
 	keptAll  int
 	conns    map[*conn]struct{}
 	draining bool
@@ -45,7 +47,10 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("MQTT metrics: %w", err)
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger, metrics: m, sessions: map[sessionKey]*session{}, kept: map[string]int{}, conns: map[*conn]struct{}{}}
+	s := &Server{
+		cfg: cfg, log: cfg.Logger, metrics: m, began: time.Now(),
+		sessions: map[sessionKey]*session{}, devices: map[string]*session{}, kept: map[string]int{}, conns: map[*conn]struct{}{},
+	}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s, nil
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/tidegate/tidegate/policy"
 )
 
 // sessionKey: devices share no session, whatever client identifier they choose.
@@ -20,16 +22,22 @@ const keptPerDevice = 4
 // are acknowledged. Whether it has a connection changes with both the server's
 // lock and its own held, in this order.
 type session struct {
-	srv  *Server
-	key  sessionKey
-	id   string // part of the ids of its messages
-	seed maphash.Seed
+	srv     *Server
+	key     sessionKey
+	id      string // part of the ids of its messages
+	seed    maphash.Seed
+	sibling *session // another one of the same device; the server's lock guards it
 
 	mu         sync.Mutex      // guards what follows
 	life       context.Context // ends with the session; like the maps, made for the first message
 	end        context.CancelFunc
-	conn       *conn // nil: away
-	over       bool  // never to be resumed
+	conn       *conn         // nil: away
+	device     policy.Device // as it showed itself last
+	epoch      uint64        // of the connection, or the last one
+	since      time.Duration // that the connection came, after the server began
+	left       time.Duration // that it went, where there is none
+	out        *outbox       // nil: the device subscribed to nothing
+	over       bool          // never to be resumed
 	keep       time.Duration
 	expire     *time.Timer // runs while it is away
 	will       *time.Timer // the same, of a will that is delayed
@@ -65,15 +73,20 @@ func (s *Server) open(c *conn, key sessionKey, clean bool, expiry time.Duration)
 			present = true
 			e.cancelWill()
 			e.conn, e.keep = c, expiry
+			e.rewind()
 		}
 		e.mu.Unlock()
 	}
 	if !present {
 		e = s.newSession(key, expiry)
 		e.conn = c
-		s.sessions[key] = e
+		s.enter(e)
 	}
 	c.session = e
+	e.mu.Lock()
+	e.device, e.epoch, e.since = c.device, c.epoch, time.Since(s.began)
+	e.mu.Unlock()
+	s.changed(e)
 	return present, false
 }
 
@@ -97,9 +110,8 @@ func (s *Server) finish(e *session) {
 	if e.over = true; e.end != nil {
 		e.end()
 	}
-	if s.sessions[e.key] == e {
-		delete(s.sessions, e.key)
-	}
+	s.leave(e)
+	e.orphan()
 	if w := e.lastWill; w != nil {
 		e.cancelWill()
 		s.publishWill(e, w)
@@ -135,8 +147,9 @@ func (s *Server) release(c *conn) {
 	defer e.mu.Unlock()
 	mine := e.conn == c
 	if mine {
-		e.conn = nil
+		e.conn, e.left = nil, time.Since(s.began)
 		s.away(e)
+		s.changed(e)
 	}
 	switch w := c.will; {
 	case w == nil || c.ended.Load():
@@ -167,6 +180,7 @@ func (s *Server) away(e *session) {
 			e.expire = nil
 			s.unkeep(e)
 			s.finish(e)
+			s.changed(e)
 		}
 	})
 	e.expire = timer
