@@ -59,6 +59,7 @@ type Agent struct {
 	mqtt      *mqtt.Server
 	events    *events.Server // of devices that listen over HTTP
 	devices   *devices
+	mover     mover
 	local     []*localServer // admin, ready and egress
 	egress    *localServer   // of local; nil: off
 	upstream  *upstream.Client
@@ -127,7 +128,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Agent, error) 
 		known:       map[string]bool{},
 	}
 	a.life, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	a.devices = newDevices(a)
+	a.devices, a.mover.agent = newDevices(a), a
 	a.denied.set(cfg.TLS.Mesh.Deny)
 	a.metrics = newMetrics(reg, &a.active)
 	a.admissions = newAdmissions(a.metrics.shed)
@@ -250,15 +251,20 @@ func (a *Agent) Ready() (bool, string) {
 }
 
 // SetDraining takes the agent out of service, or back in: it stops being
-// ready, deregisters and tells its peers, while what arrives is still served.
-func (a *Agent) SetDraining(ctx context.Context, on bool) admin.DrainAnswer {
+// ready, deregisters and tells its peers, while what arrives is still served. With
+// a rate so many devices a second are told to go elsewhere.
+func (a *Agent) SetDraining(ctx context.Context, on bool, perSecond float64) admin.DrainAnswer {
 	a.turning.Lock()
 	defer a.turning.Unlock()
+	if !on {
+		perSecond = 0
+	}
+	a.mover.set(perSecond)
 	if a.draining.CompareAndSwap(!on, on) {
 		a.log.Info("draining", "on", on, "in_flight", a.active.Load())
 		a.announce(ctx, on)
 	}
-	return admin.DrainAnswer{Agent: a.cfg.Name, Draining: on, InFlight: int(a.active.Load())}
+	return admin.DrainAnswer{Agent: a.cfg.Name, Draining: on, InFlight: int(a.active.Load()), Connections: a.edge.Connections()}
 }
 
 func (a *Agent) announce(ctx context.Context, leaving bool) {
@@ -277,11 +283,12 @@ func (a *Agent) announce(ctx context.Context, leaving bool) {
 	}
 }
 
-// Drain takes the agent out of service for good: after SetDraining it sends
-// GOAWAY to devices and peers and waits until what is in flight is done or ctx
+// Drain takes the agent out of service for good: after SetDraining it has devices
+// leave, not all at once, sends GOAWAY to peers and waits until what is in flight is done or ctx
 // ends. Close comes next.
 func (a *Agent) Drain(ctx context.Context) error {
-	a.SetDraining(ctx, true)
+	a.SetDraining(ctx, true, 0)
+	a.moveAll(ctx)
 	var all sync.WaitGroup
 	var edgeErr, meshErr, egressErr error
 	all.Go(func() { edgeErr = a.edge.Shutdown(ctx) })
@@ -298,6 +305,7 @@ func (a *Agent) Drain(ctx context.Context) error {
 func (a *Agent) Close() error {
 	a.closed.Do(func() {
 		a.cancel()
+		a.mover.set(0)
 		if a.events != nil {
 			a.events.Close()
 		}

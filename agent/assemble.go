@@ -178,7 +178,8 @@ var clientAuth = map[string]edge.ClientAuth{config.ClientAuthNone: edge.None, co
 func (a *Agent) makeEdge() (err error) {
 	l := a.cfg.Limits
 	a.mqtt, err = mqtt.New(mqtt.Config{
-		Handler: publisher{a},
+		Handler:   publisher{a},
+		Elsewhere: a.elsewhere,
 		Limits: mqtt.Limits{
 			MaxPacket:      int(l.MQTTPacket),
 			InFlight:       l.MQTTInFlight,

@@ -88,11 +88,12 @@ func (c commander) postOnce(path, payload, key string) (answer commandAnswer) {
 
 // listener is a device that takes commands, whatever it speaks.
 type listener struct {
-	mu    sync.Mutex
-	got   []string      // payloads
-	ended chan struct{} // the connection is over
-	code  byte          // of MQTT, why
-	end   func()
+	mu     sync.Mutex
+	got    []string      // payloads
+	ended  chan struct{} // the connection is over
+	code   byte          // of MQTT, why
+	server string        // where to go instead
+	end    func()
 }
 
 func (l *listener) take(payload string) {
@@ -105,6 +106,18 @@ func (l *listener) payloads() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Join(l.got, ",")
+}
+
+func (l *listener) setLastWord(server string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.server = server
+}
+
+func (l *listener) lastWord() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.server
 }
 
 func (l *listener) over() bool {
@@ -148,8 +161,13 @@ func listenMQTT(t *testing.T, m *dev.Mesh, a *dev.Agent, device string) *listene
 			l.take(string(p.Packet.Payload))
 			return true, nil
 		}},
-		OnServerDisconnect: func(d *paho.Disconnect) { l.code = d.ReasonCode; over() },
-		OnClientError:      func(error) { over() },
+		OnServerDisconnect: func(d *paho.Disconnect) {
+			if l.code = d.ReasonCode; d.Properties != nil {
+				l.server = d.Properties.ServerReference
+			}
+			over()
+		},
+		OnClientError: func(error) { over() },
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -201,10 +219,14 @@ func (l *listener) readEvents(c *client, stream io.ReadCloser) {
 			continue
 		}
 		var data struct {
-			Topic   string
-			Payload []byte
+			Topic, Server string
+			Payload       []byte
 		}
 		if json.Unmarshal([]byte(raw), &data) != nil {
+			continue
+		}
+		if data.Topic == "" {
+			l.setLastWord(data.Server)
 			continue
 		}
 		l.take(string(data.Payload))

@@ -17,10 +17,11 @@ import (
 // What one agent asks of another about devices, by the header that names it. A
 // body, if any, is JSON, both ways.
 const (
-	controlClaim   = "claim"   // []presence.Claims of a fellow to the home: []presence.Loss
-	controlLose    = "lose"    // []presence.Loss of the home to a fellow
-	controlFind    = "find"    // findRequest: found
-	controlDeliver = "deliver" // deliverRequest: deliverAnswer
+	controlClaim    = "claim"    // []presence.Claims of a fellow to the home: []presence.Loss
+	controlLose     = "lose"     // []presence.Loss of the home to a fellow
+	controlFind     = "find"     // findRequest: found
+	controlDeliver  = "deliver"  // deliverRequest: deliverAnswer
+	controlSessions = "sessions" // sessionsRequest: []admin.DeviceSession
 
 )
 
@@ -81,6 +82,8 @@ func (a *Agent) serveControl(w http.ResponseWriter, r *http.Request, peer transp
 		control(w, r, func(ask findRequest) (any, error) { return d.answerFind(ctx, ask), nil })
 	case what == controlDeliver:
 		control(w, r, func(ask deliverRequest) (any, error) { return d.deliverHere(ctx, ask) })
+	case what == controlSessions:
+		control(w, r, func(ask sessionsRequest) (any, error) { return d.sessionsHere(ctx, ask) })
 	default:
 		writeProblem(w, problem{Status: http.StatusBadRequest, Reason: reasonBadRequest, Detail: "not for this agent to do"})
 	}

@@ -57,9 +57,20 @@ type findRequest struct {
 // connected here.
 func (d *devices) find(ctx context.Context, device string) found {
 	f := d.findHere(ctx, device)
-	if f.connected() {
-		return f
+	if !f.connected() {
+		d.findElsewhere(ctx, device, &f)
 	}
+	return f
+}
+
+// findAll looks everywhere, whatever this region knows.
+func (d *devices) findAll(ctx context.Context, device string) found {
+	f := d.findHere(ctx, device)
+	d.findElsewhere(ctx, device, &f)
+	return f
+}
+
+func (d *devices) findElsewhere(ctx context.Context, device string, f *found) {
 	v := d.agent.view.Load()
 	questions := map[string]*transport.Tunnel{}
 	for name, region := range v.Regions {
@@ -76,7 +87,6 @@ func (d *devices) find(ctx context.Context, device string) found {
 		f.Missing = append(f.Missing, answer.Missing...)
 	}
 	f.sort()
-	return f
 }
 
 // findHere looks for a device in this region: here, at its home, and where the

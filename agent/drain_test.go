@@ -57,7 +57,7 @@ func TestDrainFinishesWhatIsInFlightAndTellsEverybody(t *testing.T) {
 func TestDrainCanBeTakenBack(t *testing.T) {
 	m := startMesh(t, dev.Config{Regions: 1, Agents: 1}, nil)
 	agent := m.Regions[0].Agents[0]
-	if answer := agent.SetDraining(t.Context(), true); !answer.Draining {
+	if answer := agent.SetDraining(t.Context(), true, 0); !answer.Draining {
 		t.Error("not draining")
 	}
 	if ok, _ := agent.Ready(); ok {
@@ -67,7 +67,7 @@ func TestDrainCanBeTakenBack(t *testing.T) {
 	if resp.StatusCode != http.StatusOK {
 		t.Errorf("a drain refuses what can still be served: status %d", resp.StatusCode)
 	}
-	agent.SetDraining(t.Context(), false)
+	agent.SetDraining(t.Context(), false, 0)
 	if ok, reason := agent.Ready(); !ok {
 		t.Errorf("not ready after the drain was taken back: %s", reason)
 	}

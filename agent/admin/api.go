@@ -22,6 +22,7 @@ const (
 	PathPolicy   = "/v1/policy"    // GET: PolicyAnswer; PUT PolicyApply: PolicyApplied
 	PathDrain    = "/v1/drain"     // POST DrainRequest: DrainAnswer
 	PathOverride = "/v1/override"  // POST OverrideRequest: OverrideAnswer
+	PathDevices  = "/v1/devices"   // GET ?after=ID&limit=N: DevicesAnswer; GET .../{id}: DeviceAnswer; DELETE .../{id}: DeviceAnswer, of what was ended
 	PathFaults   = "/v1/faults"    // GET: FaultsAnswer; POST Fault: FaultsAnswer; DELETE .../{id}: FaultsAnswer
 )
 
@@ -220,9 +221,45 @@ type PolicyDatacenter struct {
 	Error string `json:"error,omitempty"`
 }
 
+// DevicesAnswer is a page of the devices that have sessions at one agent, by id.
+type DevicesAnswer struct {
+	Agent   string          `json:"agent"`
+	Total   int             `json:"total"` // at this agent
+	Home    int             `json:"home"`  // devices that this agent knows the place of, as their home
+	Devices []DeviceSession `json:"devices"`
+	Next    string          `json:"next,omitempty"` // "after" of the next page; empty: this is the last
+}
+
+// DeviceAnswer is every session of one device, the best place for a command first.
+type DeviceAnswer struct {
+	Device   string          `json:"device"`
+	Sessions []DeviceSession `json:"sessions"`
+	Missing  []string        `json:"missing,omitempty"` // regions and agents that gave no answer
+}
+
+// DeviceSession is what an agent has of a device.
+type DeviceSession struct {
+	Device      string            `json:"device"`
+	Properties  map[string]string `json:"properties,omitempty"`
+	Agent       string            `json:"agent"`
+	Region      string            `json:"region"`
+	Protocol    string            `json:"protocol"` // mqtt or http
+	Client      string            `json:"client"`
+	Epoch       uint64            `json:"epoch,omitempty"`
+	Connected   bool              `json:"connected"`
+	AgeSeconds  float64           `json:"age_seconds"`            // of the connection, or since the last one came
+	AwaySeconds float64           `json:"away_seconds,omitempty"` // since it went
+	Remote      string            `json:"remote,omitempty"`
+	Filters     []string          `json:"filters,omitempty"`
+	Waiting     int               `json:"waiting"` // commands that are not acknowledged
+}
+
 // DrainRequest starts a drain, or ends one.
 type DrainRequest struct {
 	Drain bool `json:"drain"`
+	// PerSecond is how many devices are told to go elsewhere each second; 0: none is
+	// told, new ones stay away.
+	PerSecond float64 `json:"per_second,omitempty"`
 }
 
 // DrainAnswer is the state after the request.
@@ -230,6 +267,8 @@ type DrainAnswer struct {
 	Agent    string `json:"agent"`
 	Draining bool   `json:"draining"`
 	InFlight int    `json:"in_flight"`
+	// Connections of devices that are open.
+	Connections int `json:"connections"`
 }
 
 // Fault is an injected condition, and how long it lasts at most. Kind says

@@ -22,7 +22,12 @@ type Agent interface {
 	Explain(ExplainRequest) (ExplainAnswer, error)
 	Policy() PolicyAnswer
 	ApplyPolicy(context.Context, PolicyApply) (PolicyApplied, error)
-	SetDraining(context.Context, bool) DrainAnswer
+	SetDraining(ctx context.Context, on bool, perSecond float64) DrainAnswer
+	// Devices returns a page of the devices here, at most limit of them, whose ids
+	// come after one.
+	Devices(after string, limit int) DevicesAnswer
+	// Device looks for a device in the whole mesh, and with kick ends its sessions.
+	Device(ctx context.Context, id string, kick bool) DeviceAnswer
 	// Override tells the mesh an operator's word on a region. Errors are of kind
 	// policy.ErrInvalid, or ErrNotFound when no such region is known.
 	Override(context.Context, OverrideRequest) (OverrideAnswer, error)
@@ -32,6 +37,9 @@ type Agent interface {
 type Readiness interface {
 	Ready() (ok bool, reason string)
 }
+
+// maxDrainRate bounds devices a second.
+const maxDrainRate = 1_000_000
 
 // maxBody bounds what a caller may send, in bytes: a policy fits.
 const maxBody = 2 << 20
@@ -55,9 +63,13 @@ func NewHandler(a Agent, metrics http.Handler, faults Faults) http.Handler {
 	}))
 	mux.HandleFunc("PUT "+PathPolicy, ask(a.ApplyPolicy))
 	mux.HandleFunc("POST "+PathDrain, ask(func(ctx context.Context, in DrainRequest) (DrainAnswer, error) {
-		return a.SetDraining(ctx, in.Drain), nil
+		if in.PerSecond < 0 || in.PerSecond > maxDrainRate {
+			return DrainAnswer{}, fmt.Errorf("drain: %w: %g devices a second: use 0 to %d", policy.ErrInvalid, in.PerSecond, maxDrainRate)
+		}
+		return a.SetDraining(ctx, in.Drain, in.PerSecond), nil
 	}))
 	mux.HandleFunc("POST "+PathOverride, ask(a.Override))
+	addDevices(mux, a)
 	return mux
 }
 

@@ -35,8 +35,14 @@ func (fixedAgent) ApplyPolicy(_ context.Context, in PolicyApply) (PolicyApplied,
 	_, err := policy.Parse(policy.File{Name: in.Files[0].Name, Src: []byte(in.Files[0].Source)})
 	return PolicyApplied{}, err
 }
-func (fixedAgent) SetDraining(_ context.Context, on bool) DrainAnswer {
+func (fixedAgent) SetDraining(_ context.Context, on bool, _ float64) DrainAnswer {
 	return DrainAnswer{Draining: on}
+}
+func (fixedAgent) Devices(after string, limit int) DevicesAnswer {
+	return DevicesAnswer{Total: limit, Next: after}
+}
+func (fixedAgent) Device(_ context.Context, id string, kick bool) DeviceAnswer {
+	return DeviceAnswer{Device: fmt.Sprint(id, kick)}
 }
 func (fixedAgent) Override(_ context.Context, in OverrideRequest) (OverrideAnswer, error) {
 	if err := in.Check(); err != nil {

@@ -58,6 +58,7 @@ func TestAnswersOfTheAgentAreShownAsTables(t *testing.T) {
 		"service": {"services", "alarms"}, "policy": {"policy", "get"}, "policy-none": {"policy", "get"}, "drain": {"drain"}, "undrain": {"undrain"},
 		"explain": {"explain", "post", "/v1/devices/d1/alarms"}, "explain-none": {"explain", "GET", "/nothing"},
 		"regions-load": {"regions"}, "services-load": {"services"}, "explain-shed": {"explain", "PUT", "/logs"},
+		"devices": {"devices", "list"}, "device": {"devices", "show", "meter-7"}, "device-kick": {"devices", "kick", "meter-7"},
 		"region-evacuate": {"region", "evacuate", "eu-2", "--reason", "new switches", "--for", "30m"}, "region-release": {"region", "release", "eu-2"},
 	}
 	for _, file := range answers {

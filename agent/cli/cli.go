@@ -51,7 +51,7 @@ func commands() []*cobra.Command {
 	return []*cobra.Command{
 		newValidate(), newFmt(), newTLS(), newKeygen(), newVersion(),
 		newAgent(), newDev(), newBench(), newDrill(),
-		newMembers(), newRegions(), newRegion(), newServices(), newExplain(), newPolicy(), newDrain(), newUndrain(),
+		newMembers(), newRegions(), newRegion(), newServices(), newDevices(), newExplain(), newPolicy(), newDrain(), newUndrain(),
 	}
 }
 

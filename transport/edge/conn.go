@@ -24,6 +24,8 @@ type connection struct {
 	device  atomic.Pointer[policy.Device]
 	chain   atomic.Pointer[[]*x509.Certificate] // that the device showed, leaf first
 	shown   atomic.Bool                         // some request of it named its device
+	moving  atomic.Bool                         // it has to leave
+	mqtt    atomic.Bool                         // it speaks MQTT, whose server looks after it
 	settled sync.Once                           // the handshake was counted
 
 	active   atomic.Int64  // requests under way

@@ -40,7 +40,7 @@ func (s *Server) lookAfter() {
 func (s *Server) lookAt(c *connection, now time.Time, draining bool) {
 	quiet := c.quietFor(now)
 	switch {
-	case draining && quiet >= drainQuiet:
+	case (draining || c.moving.Load()) && quiet >= drainQuiet:
 		closeQUIC(c.quic, http3.ErrCodeNoError, "draining")
 	case !draining && quiet >= s.cfg.Limits.IdleTimeout && !c.shown.Load():
 		s.metrics.refuse(reasonQuiet)

@@ -21,6 +21,7 @@ const protoMQTT = "mqtt"
 func (s *Server) serveMQTT(c *connection, conn net.Conn, cs *tls.ConnectionState) {
 	c.begin()
 	defer c.end()
+	c.mqtt.Store(true)
 	s.cfg.MQTT.Serve(s.link(c, conn, cs))
 }
 

@@ -18,6 +18,9 @@ func (s *Server) serveTCPRequest(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Alt-Svc"] = s.altSvc
 	}
 	c := connectionFrom(r.Context())
+	if c.moving.Load() {
+		w.Header()["Connection"] = []string{"close"} // of HTTP/2 net/http makes a GOAWAY
+	}
 	if s.wantsWebSocket(r) {
 		s.serveWebSocket(c, w, r)
 		return

@@ -2,6 +2,7 @@ package events
 
 import (
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -65,15 +66,27 @@ func (s *Server) Kick(device string) (ended int) {
 	return ended
 }
 
-// Dismiss tells a device to go elsewhere: to a server, if one is named, after a
-// time. It returns the commands that the device did not acknowledge.
-func (s *Server) Dismiss(device, server string, retry time.Duration) (left []*transport.Command) {
+// returnsWithin is when devices that have to leave shall be back, elsewhere.
+const returnsWithin = 2 * time.Second
+
+// Move has the streams of up to n devices end with a word where to go: what
+// elsewhere returns, "" where nothing is known. It returns the commands that they
+// did not acknowledge, by device; none of nobody: no device is left.
+func (s *Server) Move(n int, elsewhere func() string) map[string][]*transport.Command {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, st := range slices.Clone(s.streams[device]) {
-		left = append(left, s.endLocked(st, &leave{Server: server, RetryMS: retry.Milliseconds()})...)
+	moved := map[string][]*transport.Command{}
+	for device, all := range s.streams {
+		if len(moved) == n {
+			break
+		}
+		last := &leave{Server: elsewhere(), RetryMS: rand.Int64N(returnsWithin.Milliseconds())}
+		moved[device] = nil
+		for _, st := range slices.Clone(all) {
+			moved[device] = append(moved[device], s.endLocked(st, last)...)
+		}
 	}
-	return left
+	return moved
 }
 
 // Close takes no more streams and ends those that are open.

@@ -37,6 +37,7 @@ type conn struct {
 	patient time.Duration // longest silence of the device; 0: any
 
 	writing sync.Mutex
+	moving  bool        // it has to leave; guarded by the server's lock
 	ended   atomic.Bool // by us or by DISCONNECT: no will, or it was dealt with
 
 	taking  sync.Mutex  // held while a packet is dealt with
@@ -228,12 +229,15 @@ func isOurs(err error) bool {
 }
 
 // dismiss ends the connection for a reason, whether the device takes it or not.
-func (c *conn) dismiss(code packets.Code) {
+func (c *conn) dismiss(code packets.Code) { c.dismissTo(code, "") }
+
+// dismissTo names the server to go to, unless that is empty.
+func (c *conn) dismissTo(code packets.Code, server string) {
 	late := time.AfterFunc(time.Second, c.close)
 	defer late.Stop()
 	if c.version == 5 {
 		p := c.packet(packets.Disconnect)
-		p.ReasonCode, p.Properties.ReasonString = code.Code, code.Reason
+		p.ReasonCode, p.Properties.ReasonString, p.Properties.ServerReference = code.Code, code.Reason, server
 		_ = c.send(p)
 	}
 	c.close()
@@ -252,7 +256,11 @@ func (c *conn) drain(ctx context.Context) {
 	if session != nil {
 		session.settle(ctx)
 		c.ended.Store(true)
-		c.dismiss(packets.ErrServerShuttingDown)
+		if server := c.srv.cfg.Elsewhere(); server != "" {
+			c.dismissTo(packets.ErrUseAnotherServer, server)
+		} else {
+			c.dismiss(packets.ErrServerShuttingDown)
+		}
 	}
 	c.close()
 	<-c.over

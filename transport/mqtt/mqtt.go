@@ -196,7 +196,10 @@ func (l Limits) check() error {
 // Config is what New needs. Handler is required.
 type Config struct {
 	Handler Handler
-	Limits  Limits
-	Logger  *slog.Logger          // nil: no logs
-	Metrics prometheus.Registerer // nil: not registered
+	// Elsewhere returns the "host:port" of an agent that devices may go to when they
+	// have to leave, told to those of MQTT 5; empty, or nil: none is known.
+	Elsewhere func() string
+	Limits    Limits
+	Logger    *slog.Logger          // nil: no logs
+	Metrics   prometheus.Registerer // nil: not registered
 }

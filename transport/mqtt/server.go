@@ -40,6 +40,9 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.Limits.check(); err != nil {
 		return nil, err
 	}
+	if cfg.Elsewhere == nil {
+		cfg.Elsewhere = func() string { return "" }
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -97,9 +100,47 @@ func (s *Server) remove(c *conn) {
 	s.working.Done()
 }
 
+// moveTimeout bounds how long a device that has to leave waits for what it sent to
+// be acknowledged.
+const moveTimeout = 10 * time.Second
+
+// Move has up to n devices leave for another agent, as Shutdown does with all, and
+// returns how many; 0: none is left. Sessions stay for their time.
+func (s *Server) Move(n int) (moved int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if moved == n {
+			break
+		}
+		if !c.moving {
+			c.moving = true
+			moved++
+			s.working.Go(func() {
+				ctx, cancel := context.WithTimeout(s.life, moveTimeout)
+				defer cancel()
+				c.drain(ctx)
+			})
+		}
+	}
+	return moved
+}
+
+// Staying returns how many connections have not been told to leave.
+func (s *Server) Staying() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if !c.moving {
+			n++
+		}
+	}
+	return n
+}
+
 // Shutdown drains: nothing more is read, what was read is acknowledged once it
-// was taken, then every device is told to go (MQTT 5: server shutting down). No
-// wills are sent, since the devices live. It returns when all is done, or with
+// was taken, then every device is told to go (MQTT 5: use another server, or server
+// shutting down where none is known). No wills are sent, since the devices live. It returns when all is done, or with
 // the context's error when that ends first.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
