@@ -63,6 +63,7 @@ type Agent struct {
 	resetKey  *quic.StatelessResetKey
 	tokenKey  *quic.TokenGeneratorKey
 	edgeTLS   atomic.Pointer[config.Identity]
+	names     *transport.DeviceNames // nil: the default
 	rates     policy.Rates
 	tokens    *token.Verifier // nil: devices show none
 	passwords *password.File  // nil: none

@@ -17,8 +17,11 @@ import (
 	"github.com/tidegate/tidegate/transport/token"
 )
 
-// makeIdentity opens what devices without a certificate are known by.
+// makeIdentity opens what devices are known by.
 func (a *Agent) makeIdentity() (err error) {
+	if a.names, err = a.cfg.Identity.Names(); err != nil {
+		return fmt.Errorf("identity.certificate: %w: %w", config.ErrInvalid, err)
+	}
 	if path := a.cfg.Identity.Passwords; path != "" {
 		if a.passwords, err = password.Open(path); err != nil {
 			return fmt.Errorf("identity.passwords: %w: %w", config.ErrInvalid, err)
@@ -37,6 +40,10 @@ func (a *Agent) makeIdentity() (err error) {
 	return nil
 }
 
+func (a *Agent) certified(cs tls.ConnectionState) (policy.Device, error) {
+	return transport.VerifyDevice(cs.PeerCertificates, a.edgeTLS.Load().Pool, a.self.TrustDomain, a.names)
+}
+
 // identifier tells the device behind a request; nil: by certificate alone.
 func (a *Agent) identifier() func(tls.ConnectionState, *http.Request) (policy.Device, error) {
 	if a.tokens == nil && a.passwords == nil {
@@ -44,7 +51,7 @@ func (a *Agent) identifier() func(tls.ConnectionState, *http.Request) (policy.De
 	}
 	return func(cs tls.ConnectionState, r *http.Request) (policy.Device, error) {
 		if len(cs.PeerCertificates) > 0 {
-			return transport.VerifyDevice(cs, a.edgeTLS.Load().Pool, a.self.TrustDomain)
+			return a.certified(cs)
 		}
 		// What is shown is for the edge: services hear of the device.
 		if raw := token.Bearer(r.Header.Get("Authorization")); raw != "" && a.tokens != nil {
@@ -66,7 +73,7 @@ var errNoPasswords = errors.New("a password was given, and nothing here can chec
 func (a *Agent) identifyMQTT(ctx context.Context, cs tls.ConnectionState, c mqtt.Credentials) (policy.Device, error) {
 	switch {
 	case len(cs.PeerCertificates) > 0:
-		return transport.VerifyDevice(cs, a.edgeTLS.Load().Pool, a.self.TrustDomain)
+		return a.certified(cs)
 	case c.Password == "":
 		return policy.Device{}, nil // unknown
 	case a.passwords != nil && (a.tokens == nil || a.passwords.Has(c.Username)):

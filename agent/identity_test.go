@@ -1,11 +1,13 @@
 package agent_test
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -170,5 +172,59 @@ func TestAPasswordNamesTheDevice(t *testing.T) {
 		if _, err := io.ReadFull(conn, answer); err != nil || answer[0] != 0x40 {
 			t.Errorf("%x, not PUBACK: %v", answer, err)
 		}
+	}
+}
+
+// A certificate that somebody else's authority made names the device by the
+// configured pattern, to HTTP and to MQTT.
+func TestAPatternNamesTheDeviceOfACertificate(t *testing.T) {
+	seen := make(chan http.Header, 10)
+	service := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { seen <- r.Header.Clone() })
+	m := startMesh(t, dev.Config{Regions: 1, Agents: 1, Policy: accessTo(`
+		access "acme" {
+		  properties = { tenant = "acme" }
+		  allow {}
+		}`)}, service)
+	cfg := spare(t, m)
+	cfg.Identity.Certificate = &config.CertificateNames{CN: []string{"{tenant}:{id}"}}
+	a, device := stranger(t, m, cfg)
+	issued, err := m.Authority().IssueDevice("acme:meter-7", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := issued.TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	device.h3.TLSClientConfig.Certificates = []tls.Certificate{cert}
+	eventually(t, "the service is ready", func() bool {
+		resp, _ := device.do(device.request("GET", "/svc", nil))
+		return resp.StatusCode == http.StatusOK
+	})
+	conf := m.TLS()
+	conf.Certificates = []tls.Certificate{cert}
+	conn, err := tls.Dial("tcp", a.EdgeAddr(), conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	talk(t, conn, append([]byte{0x10, 12, 0, 4}, "MQTT\x04\x02\x00\x3c\x00\x00"...), []byte{0x20, 2, 0, 0})
+	talk(t, conn, append([]byte{0x32, 9, 0, 3}, "svc\x00\x07hi"...), []byte{0x40, 2, 0, 7})
+	for _, way := range []string{"HTTP", "MQTT"} {
+		if h := <-seen; h.Get("Tidegate-Device") != "meter-7" {
+			t.Errorf("%s: the service saw %v", way, h)
+		}
+	}
+}
+
+// talk sends a packet and wants the answer.
+func talk(t *testing.T, conn net.Conn, packet, want []byte) {
+	t.Helper()
+	if _, err := conn.Write(packet); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%x, want %x: %v", got, want, err)
 	}
 }

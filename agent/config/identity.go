@@ -4,18 +4,42 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidegate/tidegate/transport"
 	"github.com/tidegate/tidegate/transport/password"
 	"github.com/tidegate/tidegate/transport/token"
 )
 
-// DeviceIdentity says how devices that show no certificate are known.
+// DeviceIdentity says how devices are known: by what in their certificates, and
+// those that show none.
 type DeviceIdentity struct {
+	// Certificate replaces what names a device in a certificate. Default: SPIFFE ID
+	// spiffe://DOMAIN/device/ID, else the common name.
+	Certificate *CertificateNames `hcl:"certificate,block"`
+
 	JWT *JWT `hcl:"jwt,block"`
 	// Passwords is a file of user names and bcrypt hashes (htpasswd -nB), with
 	// properties behind: "NAME:HASH:tenant=acme,type=meter". The user name is the
 	// device's id. It is read again when it changes. Default: none. Needs
 	// tls.edge.client_auth "optional" or "none".
 	Passwords string `hcl:"passwords" is:"path"`
+}
+
+// CertificateNames are patterns such as "spiffe://example/tenant/{tenant}/device/{id}":
+// {id} is the device's id, every other variable becomes a property. A variable ends
+// where the text behind it first occurs. They are tried in order, those for URI
+// names (subject alternative names) first; a certificate that fits none is refused.
+// At least one.
+type CertificateNames struct {
+	URI []string `hcl:"uri"`
+	CN  []string `hcl:"cn"` // for the subject's common name
+}
+
+// Names returns the patterns compiled; nil, where there are none, is the default.
+func (i DeviceIdentity) Names() (*transport.DeviceNames, error) {
+	if i.Certificate == nil {
+		return nil, nil
+	}
+	return transport.ParseDeviceNames(i.Certificate.URI, i.Certificate.CN)
 }
 
 // JWT lets devices in that show a signed token (Authorization: Bearer). One that
@@ -53,6 +77,9 @@ func (j *JWT) Source(kept string) token.Source {
 
 func (l *loader) checkIdentity() {
 	i := l.config.Identity
+	if i.Certificate != nil {
+		l.checkCertificateNames(i.Certificate)
+	}
 	if i.JWT != nil {
 		l.checkOptional("identity.jwt")
 		l.checkJWT(i.JWT)
@@ -62,6 +89,23 @@ func (l *loader) checkIdentity() {
 		l.checkOptional(key)
 		if _, err := password.Open(i.Passwords); err != nil {
 			l.fault(key, "%v", err)
+		}
+	}
+}
+
+func (l *loader) checkCertificateNames(c *CertificateNames) {
+	const key = "identity.certificate"
+	if l.config.TLS.Edge.ClientAuth == ClientAuthNone {
+		l.fault(key, "has no effect while tls.edge.client_auth is none: nobody is asked for a certificate")
+	}
+	if len(c.URI)+len(c.CN) == 0 {
+		l.fault(key, "needs a pattern in uri or cn")
+	}
+	for name, patterns := range map[string][]string{"uri": c.URI, "cn": c.CN} {
+		for _, pattern := range patterns {
+			if _, err := transport.ParseDeviceNames(nil, []string{pattern}); err != nil {
+				l.fault(join(key, name), "%v", err)
+			}
 		}
 	}
 }

@@ -122,6 +122,13 @@ tls {
 # Bearer, or the password of MQTT) where there is a block jwt, or by user name and
 # password; both need client_auth optional or none.
 identity {
+  # What names a device in its certificate: {id}, and properties. Patterns are
+  # tried in order, those for URI names first; a certificate that fits none is
+  # refused. Without this block: spiffe://DOMAIN/device/ID, else the common name.
+  # certificate {
+  # uri = ["spiffe://fleet.example/tenant/{tenant}/device/{id}"]
+  # cn = ["{tenant}-{id}"]
+  # }
   # NAME:HASH[:PROPERTY=VALUE,...] a line, hashes of htpasswd -nB; for HTTP Basic
   # and MQTT. Read again when it changes.
   # passwords = "secrets/devices.passwd"

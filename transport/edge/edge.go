@@ -26,6 +26,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/tidegate/tidegate/policy"
+	"github.com/tidegate/tidegate/transport"
 	"github.com/tidegate/tidegate/transport/mqtt"
 )
 
@@ -62,6 +63,9 @@ type Config struct {
 	ClientAuth ClientAuth
 	// TrustDomain is what SPIFFE IDs in device certificates must name.
 	TrustDomain string
+	// Names says by what device certificates name devices. Nil: as
+	// transport.VerifyDevice says.
+	Names *transport.DeviceNames
 
 	// Identify tells the device behind a request; an error refuses the request
 	// (503 where its kind is transport.ErrBusy, else 401, or 403 with a

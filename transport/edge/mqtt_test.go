@@ -39,7 +39,7 @@ func (h *certified) Identify(_ context.Context, cs tls.ConnectionState, _ mqtt.C
 	if len(cs.PeerCertificates) == 0 {
 		return policy.Device{}, nil
 	}
-	return transport.VerifyDevice(cs, h.pool, testDomain)
+	return transport.VerifyDevice(cs.PeerCertificates, h.pool, testDomain, nil)
 }
 
 func (h *certified) Ordered(*mqtt.Publication) bool { return true }
