@@ -29,7 +29,7 @@ func (s *Server) authorities() *x509.CertPool {
 			return pool
 		}
 	}
-	return x509.NewCertPool()
+	return s.nobody
 }
 
 // followAuthorities has each handshake use the authorities of its time. The keys
