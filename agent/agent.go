@@ -21,6 +21,7 @@ import (
 	"github.com/tidegate/tidegate/gossip"
 	"github.com/tidegate/tidegate/policy"
 	"github.com/tidegate/tidegate/transport"
+	"github.com/tidegate/tidegate/transport/authhook"
 	"github.com/tidegate/tidegate/transport/edge"
 	"github.com/tidegate/tidegate/transport/mqtt"
 	"github.com/tidegate/tidegate/transport/password"
@@ -68,6 +69,7 @@ type Agent struct {
 	tokens    *token.Verifier // nil: devices show none
 	passwords *password.File  // nil: none
 	jwks      *token.Keys     // of tokens
+	hook      *authhook.Hook  // nil: none
 	denied    denyList
 
 	view      atomic.Pointer[policy.View]
@@ -293,6 +295,9 @@ func (a *Agent) Close() error {
 	a.closed.Do(func() {
 		if a.cancel != nil {
 			a.cancel()
+		}
+		if a.hook != nil {
+			a.hook.Close() // before those who wait for it
 		}
 		if a.mqtt != nil {
 			a.mqtt.Close() // before the edge cuts connections: nobody died, so no will is due

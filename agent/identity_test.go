@@ -5,12 +5,15 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -227,4 +230,129 @@ func talk(t *testing.T, conn net.Conn, packet, want []byte) {
 	if _, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("%x, want %x: %v", got, want, err)
 	}
+}
+
+// connect311 is CONNECT of MQTT 3.1.1 with a user name and a password.
+func connect311(username, password string) []byte {
+	body := append([]byte{0, 4}, "MQTT\x04\xc2\x00\x3c\x00\x02c1"...)
+	for _, text := range []string{username, password} {
+		body = append(append(body, byte(len(text)>>8), byte(len(text))), text...)
+	}
+	return append([]byte{0x10, byte(len(body)&0x7f | 0x80), byte(len(body) >> 7)}, body...)
+}
+
+// An operator's service names devices that the file of passwords does not know, and
+// by tokens that are not signed; when it does not answer, nobody gets in and
+// everybody may come back.
+func TestAHookNamesTheDevice(t *testing.T) {
+	seen := make(chan http.Header, 10)
+	service := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { seen <- r.Header.Clone() })
+	m := startMesh(t, dev.Config{Regions: 1, Agents: 1, Policy: accessTo(`
+		access "acme" {
+		  properties = { tenant = "acme" }
+		  allow {}
+		}`)}, service)
+	asked := make(chan string, 100)
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		asked <- string(body)
+		switch {
+		case bytes.Contains(body, []byte("later")):
+			w.WriteHeader(http.StatusInternalServerError)
+		case bytes.Contains(body, []byte("right")):
+			_, _ = io.WriteString(w, `{"id":"meter-9","properties":{"tenant":"acme"}}`)
+		default:
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}))
+	defer hook.Close()
+	cfg := spare(t, m)
+	hash, err := bcrypt.GenerateFromPassword([]byte("right"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Identity.Passwords = filepath.Join(t.TempDir(), "devices.passwd")
+	if err := os.WriteFile(cfg.Identity.Passwords, []byte("meter-7:"+string(hash)+":tenant=acme\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Identity.JWT = &config.JWT{JWKSFile: jwks(t, public), Issuer: "id", Audience: "tidegate", Device: "sub", Properties: []string{"tenant"}, Every: time.Minute}
+	cfg.Identity.Hook = &config.Hook{URL: hook.URL, Timeout: time.Second, CacheFor: time.Minute, RefusedFor: time.Minute, MaxCached: 10, MaxInFlight: 10}
+	a, device := stranger(t, m, cfg)
+	ask := func(authorization string) *http.Response {
+		req := device.request("GET", "/svc", nil)
+		req.Header.Set("Authorization", authorization)
+		resp, _ := device.do(req)
+		return resp
+	}
+	basic := func(name, password string) string {
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+password))
+	}
+	signed := tokenOf(t, private, "meter-8", "acme")
+	eventually(t, "the service is ready", func() bool { return ask(basic("meter-7", "right")).StatusCode == http.StatusOK })
+	<-seen
+	for _, c := range []struct {
+		what, authorization string
+		status              int
+		device              string
+		asked               bool
+	}{
+		{"in the file", basic("meter-7", "right"), http.StatusOK, "meter-7", false},
+		{"in the file, wrong", basic("meter-7", "wrong"), http.StatusUnauthorized, "", false},
+		{"not in the file", basic("other", "right"), http.StatusOK, "meter-9", true},
+		{"not in the file, wrong", basic("other", "wrong"), http.StatusUnauthorized, "", true},
+		{"a signed token", "Bearer " + signed, http.StatusOK, "meter-8", false},
+		{"a signed token, broken", "Bearer " + signed + "x", http.StatusUnauthorized, "", false},
+		{"another token", "Bearer right", http.StatusOK, "meter-9", true},
+		{"from memory", "Bearer right", http.StatusOK, "meter-9", false},
+		{"no answer", "Bearer later", http.StatusServiceUnavailable, "", true},
+	} {
+		resp := ask(c.authorization)
+		if resp.StatusCode != c.status || (resp.Header.Get("Retry-After") != "") != (c.status == http.StatusServiceUnavailable) {
+			t.Errorf("%s: status %d, want %d, %v", c.what, resp.StatusCode, c.status, resp.Header)
+		}
+		if c.device != "" {
+			if h := <-seen; h.Get("Tidegate-Device") != c.device || h.Get("Authorization") != "" {
+				t.Errorf("%s: the service saw %v", c.what, h)
+			}
+		}
+		if (len(asked) > 0) != c.asked {
+			t.Errorf("%s: asked %v", c.what, !c.asked)
+		}
+		for len(asked) > 0 {
+			<-asked
+		}
+	}
+	for _, c := range []struct {
+		name, password string
+		code           byte
+		asked          string
+	}{
+		{"meter-7", "right", 0, ""},
+		{"ignored", signed, 0, ""},
+		{"other", "right", 0, `{"username":"other","password":"right","client_id":"c1","remote":"127.0.0.1"}`},
+		{"other", "wrong", 5, `{"username":"other","password":"wrong","client_id":"c1","remote":"127.0.0.1"}`},
+		{"", "right", 0, `{"token":"right","client_id":"c1","remote":"127.0.0.1"}`},
+		{"other", "later", 3, `{"username":"other","password":"later","client_id":"c1","remote":"127.0.0.1"}`},
+	} {
+		conn, err := tls.Dial("tcp", a.EdgeAddr(), m.TLS())
+		if err != nil {
+			t.Fatal(err)
+		}
+		talk(t, conn, connect311(c.name, c.password), []byte{0x20, 2, 0, c.code})
+		conn.Close()
+		if got := strings.Join(drained(asked), " "); got != c.asked {
+			t.Errorf("%s, %s: the hook was asked %q, want %q", c.name, c.password, got, c.asked)
+		}
+	}
+}
+
+func drained(c chan string) (all []string) {
+	for len(c) > 0 {
+		all = append(all, <-c)
+	}
+	return all
 }

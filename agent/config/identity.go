@@ -1,10 +1,13 @@
 package config
 
 import (
+	"crypto/x509"
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/tidegate/tidegate/transport"
+	"github.com/tidegate/tidegate/transport/authhook"
 	"github.com/tidegate/tidegate/transport/password"
 	"github.com/tidegate/tidegate/transport/token"
 )
@@ -22,6 +25,51 @@ type DeviceIdentity struct {
 	// device's id. It is read again when it changes. Default: none. Needs
 	// tls.edge.client_auth "optional" or "none".
 	Passwords string `hcl:"passwords" is:"path"`
+	Hook      *Hook  `hcl:"hook,block"`
+}
+
+// Hook is an HTTP service of the operator that is asked who a device is that shows
+// a user name that is not in passwords, with its password, or a bearer token that is
+// not for jwt: package authhook says how. Needs tls.edge.client_auth "optional" or
+// "none".
+type Hook struct {
+	URL    string `hcl:"url"`               // https://, or http:// on this machine; required
+	Token  Secret `hcl:"token"`             // sent as Authorization: Bearer; default: none
+	CAFile string `hcl:"ca_file" is:"path"` // authorities of the service, PEM; default: the system's
+	// Timeout bounds the whole answer; a device whose answer is late may try again.
+	// Default 2s, range 100ms–30s.
+	Timeout time.Duration `hcl:"timeout"`
+	// CacheFor is how long a device that was let in is not asked about again, unless
+	// the answer says less (expires_in). Default 1m, range 1s–24h.
+	CacheFor time.Duration `hcl:"cache_for"`
+	// RefusedFor is the same of one that was refused. Default 5s, range 1s–1h.
+	RefusedFor time.Duration `hcl:"refused_for"`
+	// MaxCached bounds the answers that are remembered, of each of the two kinds.
+	// Default 10000, range 1–1000000.
+	MaxCached int `hcl:"max_cached"`
+	// MaxInFlight bounds the questions at a time; beyond, devices are told to come
+	// back. Default 64, range 1–10000.
+	MaxInFlight int `hcl:"max_in_flight"`
+}
+
+// Config returns the block as package authhook takes it. Errors are of kind
+// ErrInvalid.
+func (h *Hook) Config() (authhook.Config, error) {
+	c := authhook.Config{
+		URL: h.URL, Token: h.Token.Reveal(), Timeout: h.Timeout,
+		CacheFor: h.CacheFor, RefusedFor: h.RefusedFor, MaxCached: h.MaxCached, MaxInFlight: h.MaxInFlight,
+	}
+	if h.CAFile == "" {
+		return c, nil
+	}
+	pem, err := readLimited(h.CAFile)
+	if err != nil {
+		return c, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if c.CAs = x509.NewCertPool(); !c.CAs.AppendCertsFromPEM(pem) {
+		return c, fmt.Errorf("%w: %s holds no certificate in PEM", ErrInvalid, h.CAFile)
+	}
+	return c, nil
 }
 
 // CertificateNames are patterns such as "spiffe://example/tenant/{tenant}/device/{id}":
@@ -90,6 +138,31 @@ func (l *loader) checkIdentity() {
 		if _, err := password.Open(i.Passwords); err != nil {
 			l.fault(key, "%v", err)
 		}
+	}
+	if i.Hook != nil {
+		l.checkOptional("identity.hook")
+		l.checkHook(i.Hook)
+	}
+}
+
+func (l *loader) checkHook(h *Hook) {
+	const key = "identity.hook"
+	if h.URL == "" {
+		l.fault(key+".url", "is required")
+		return
+	}
+	l.between(key+".timeout", h.Timeout, 100*time.Millisecond, 30*time.Second)
+	l.between(key+".cache_for", h.CacheFor, time.Second, 24*time.Hour)
+	l.between(key+".refused_for", h.RefusedFor, time.Second, time.Hour)
+	l.within(key+".max_cached", int64(h.MaxCached), 1, 1_000_000)
+	l.within(key+".max_in_flight", int64(h.MaxInFlight), 1, 10_000)
+	c, err := h.Config()
+	if err != nil {
+		l.fault(key+".ca_file", "%s", reason(err))
+		return
+	}
+	if err := c.Check(); err != nil {
+		l.fault(key+".url", "%v", err)
 	}
 }
 

@@ -45,10 +45,13 @@ type Handler interface {
 	Publish(context.Context, *Publication) Verdict
 }
 
-// Credentials are what CONNECT carries; empty where it does not.
+// Credentials are what CONNECT carries, empty where it does not, and where it came
+// from.
 type Credentials struct {
 	Username string
 	Password string
+	ClientID string // at most 256 bytes
+	Client   net.Addr
 }
 
 // Publication is one message of a device.

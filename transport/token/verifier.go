@@ -117,6 +117,13 @@ func (v *Verifier) device(claims map[string]any) (policy.Device, error) {
 	return transport.NewDevice(id, properties)
 }
 
+// Looks says whether a text has the form of a signed token (RFC 7515 section 7.1):
+// three parts, the first of which begins a JSON object in base64. Others are
+// for somebody else to tell.
+func Looks(raw string) bool {
+	return strings.HasPrefix(raw, "eyJ") && strings.Count(raw, ".") == 2
+}
+
 // Bearer returns the token of an Authorization header (RFC 6750 section 2.1), ""
 // where there is none.
 func Bearer(authorization string) string {

@@ -252,6 +252,15 @@ func TestBearer(t *testing.T) {
 	}
 }
 
+func TestTokensAreToldFromOtherSecrets(t *testing.T) {
+	s := newSigner(t, "k", jose.ES256)
+	for raw, want := range map[string]bool{s.sign(t, claims(nil)): true, unsigned(t, claims(nil)): true, "": false, "secret": false, "a.b.c": false, "eyJ": false, "eyJ.a": false, "eyJ.a.b.c.d": false} {
+		if got := Looks(raw); got != want {
+			t.Errorf("%q: %v", raw, got)
+		}
+	}
+}
+
 // FuzzVerify holds that no token makes Verify panic, and that what was not signed
 // names nobody.
 func FuzzVerify(f *testing.F) {
