@@ -137,6 +137,7 @@ func TestWhoCannotBeToldMayTryAgain(t *testing.T) {
 		"a number as property": says(`{"id":"a","properties":{"tenant":1}}`),
 		"already over":         says(`{"id":"a","expires_in":-1}`),
 		"huge":                 says(`{"id":"a","more":"` + strings.Repeat("x", answerMost) + `"}`),
+		"huge, but for spaces": says(`{"id":"a"}` + strings.Repeat(" ", answerMost)),
 		"without an end": func(w http.ResponseWriter, r *http.Request) {
 			for r.Context().Err() == nil {
 				if _, err := w.Write(make([]byte, 1<<20)); err != nil {
@@ -232,9 +233,12 @@ func TestAnswersAreRememberedForTheirTime(t *testing.T) {
 func TestWhatWasShownDifferentlyIsAskedAbout(t *testing.T) {
 	s := serving(t, nil)
 	h := hooked(t, Config{URL: s.URL})
+	none := strings.Repeat("\x00", 8)
 	all := []Credentials{
 		{Username: "ab", Password: "c"}, {Username: "a", Password: "bc"}, {Username: "a", Password: "b", ClientID: "c"},
-		{Token: "abc"}, {Username: "abc", Token: "x"}, {Username: "ab", Password: "right"},
+		{Username: "a", Password: "b", ClientID: "d"}, {Token: "abc"}, {Username: "abc", Token: "x"},
+		{Username: "a" + none + "b", Password: "c"}, {Username: "a", Password: "b" + none + "c"},
+		{Username: "ab", Password: "right"},
 	}
 	for _, c := range all {
 		_, _ = h.Identify(c)
