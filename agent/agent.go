@@ -70,6 +70,7 @@ type Agent struct {
 	passwords *password.File  // nil: none
 	jwks      *token.Keys     // of tokens
 	hook      *authhook.Hook  // nil: none
+	devToken  *sharedToken    // nil, but in development
 	denied    denyList
 
 	view      atomic.Pointer[policy.View]

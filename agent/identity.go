@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -24,6 +25,7 @@ func (a *Agent) makeIdentity() (err error) {
 	if a.names, err = i.Names(); err != nil {
 		return fmt.Errorf("identity.certificate: %w: %w", config.ErrInvalid, err)
 	}
+	a.devToken = newSharedToken(i.DevToken.Reveal())
 	if i.Passwords != "" {
 		if a.passwords, err = password.Open(i.Passwords); err != nil {
 			return fmt.Errorf("identity.passwords: %w: %w", config.ErrInvalid, err)
@@ -68,7 +70,7 @@ func (a *Agent) certified(cs tls.ConnectionState) (policy.Device, error) {
 
 // identifier tells the device behind a request; nil: by certificate alone.
 func (a *Agent) identifier() func(tls.ConnectionState, *http.Request) (policy.Device, error) {
-	if a.tokens == nil && a.passwords == nil && a.hook == nil {
+	if a.tokens == nil && a.passwords == nil && a.hook == nil && a.devToken == nil {
 		return nil
 	}
 	return func(cs tls.ConnectionState, r *http.Request) (policy.Device, error) {
@@ -114,12 +116,16 @@ var errUnchecked = errors.New("nothing here can check what was shown")
 // shown tells a device by what it shows, by the first that it can be for.
 func (a *Agent) shown(ctx context.Context, c authhook.Credentials) (policy.Device, error) {
 	switch {
+	case a.devToken.is(cmp.Or(c.Token, c.Password)):
+		return transport.NewDevice(cmp.Or(c.Username, devDevice), nil)
 	case c.Token != "" && a.tokens != nil && (a.hook == nil || token.Looks(c.Token)):
 		return a.tokens.Verify(time.Now(), c.Token)
 	case c.Username != "" && a.passwords != nil && (a.hook == nil || a.passwords.Has(c.Username)):
 		return a.passwords.Verify(ctx, c.Username, c.Password)
 	case (c.Token != "" || c.Username != "") && a.hook != nil:
 		return a.hook.Identify(c)
+	case (c.Token != "" || c.Username != "") && a.devToken != nil:
+		return policy.Device{}, errNotDevToken
 	}
 	return policy.Device{}, errUnchecked
 }

@@ -356,3 +356,51 @@ func drained(c chan string) (all []string) {
 	}
 	return all
 }
+
+// In development any client is the device that it says, by the shared token; by
+// another it is nobody.
+func TestTheTokenOfDevelopmentMakesAnyDevice(t *testing.T) {
+	seen := make(chan http.Header, 10)
+	service := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { seen <- r.Header.Clone() })
+	m := startMesh(t, dev.Config{Regions: 1, Agents: 1, Token: "0123456789abcdef"}, service)
+	device := deviceAt(t, m, "eu-1")
+	device.h3.TLSClientConfig.Certificates = nil
+	for _, c := range []struct {
+		what, name, token string
+		status            int
+		device            string
+	}{
+		{"as a password", "meter-7", m.DeviceToken(), http.StatusOK, "meter-7"},
+		{"alone", "", m.DeviceToken(), http.StatusOK, "dev"},
+		{"for no device", "a/b", m.DeviceToken(), http.StatusUnauthorized, ""},
+		{"another", "meter-7", m.DeviceToken() + "0", http.StatusUnauthorized, ""},
+		{"another, alone", "", "x", http.StatusUnauthorized, ""},
+	} {
+		req := device.request("GET", "/svc", nil)
+		if req.Header.Set("Authorization", "Bearer "+c.token); c.name != "" {
+			req.SetBasicAuth(c.name, c.token)
+		}
+		resp, _ := device.do(req)
+		if resp.StatusCode != c.status {
+			t.Errorf("%s: status %d, want %d", c.what, resp.StatusCode, c.status)
+		}
+		if c.status == http.StatusOK {
+			if h := <-seen; h.Get("Tidegate-Device") != c.device || h.Get("Authorization") != "" {
+				t.Errorf("%s: the service saw %v", c.what, h)
+			}
+		}
+		code := map[bool]byte{true: 0, false: 5}[c.status == http.StatusOK]
+		conn, err := tls.Dial("tcp", m.Regions[0].Agents[0].EdgeAddr(), m.TLS())
+		if err != nil {
+			t.Fatal(err)
+		}
+		talk(t, conn, connect311(c.name, c.token), []byte{0x20, 2, 0, code})
+		if code == 0 {
+			talk(t, conn, append([]byte{0x32, 9, 0, 3}, "svc\x00\x07hi"...), []byte{0x40, 2, 0, 7})
+			if h := <-seen; h.Get("Tidegate-Device") != c.device {
+				t.Errorf("%s, MQTT: the service saw %v", c.what, h)
+			}
+		}
+		conn.Close()
+	}
+}

@@ -26,6 +26,11 @@ type DeviceIdentity struct {
 	// tls.edge.client_auth "optional" or "none".
 	Passwords string `hcl:"passwords" is:"path"`
 	Hook      *Hook  `hcl:"hook,block"`
+	// DevToken makes whoever shows it any device: the user name is the id, with
+	// the token as password, and "dev" where it comes alone. For development: 16
+	// characters or more, and not where listeners.edge or listeners.mqtt is every
+	// interface. Default: none.
+	DevToken Secret `hcl:"dev_token"`
 }
 
 // Hook is an HTTP service of the operator that is asked who a device is that shows
@@ -143,6 +148,27 @@ func (l *loader) checkIdentity() {
 		l.checkOptional("identity.hook")
 		l.checkHook(i.Hook)
 	}
+	if i.DevToken != "" {
+		l.checkDevToken(i.DevToken)
+	}
+}
+
+func (l *loader) checkDevToken(token Secret) {
+	const key = "identity.dev_token"
+	l.checkOptional(key)
+	if len(token) < minTokenLength {
+		l.fault(key, "is shorter than %d characters", minTokenLength)
+	}
+	open := map[string]string{"edge": l.config.Listeners.Edge.Addr}
+	if mqtt := l.config.Listeners.MQTT; mqtt != nil {
+		open["mqtt"] = mqtt.Addr
+	}
+	for name, addr := range open {
+		if host, _, err := splitAddress(addr); err == nil && everyInterface(host) {
+			l.fault(key, "cannot stand while listeners.%s.addr %q is every interface: name one, 127.0.0.1 for this machine", name, addr)
+		}
+	}
+	l.warn("%s is set: whoever knows it is any device. Never set it where devices are real", key)
 }
 
 func (l *loader) checkHook(h *Hook) {

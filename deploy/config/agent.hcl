@@ -154,6 +154,8 @@ identity {
   # max_cached = 10000 # answers of either kind; 1 to 1000000
   # max_in_flight = 64 # questions at a time; 1 to 10000
   # }
+  # For development alone: whoever shows it is the device of its user name.
+  # dev_token = "0123456789abcdef"
 }
 
 gossip {
