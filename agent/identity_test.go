@@ -7,7 +7,9 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -24,6 +26,7 @@ import (
 	"github.com/tidegate/tidegate/agent"
 	"github.com/tidegate/tidegate/agent/config"
 	"github.com/tidegate/tidegate/agent/dev"
+	"github.com/tidegate/tidegate/transport/token"
 )
 
 // stranger starts an agent, and is a device at its edge that shows no
@@ -103,13 +106,18 @@ func jwks(t *testing.T, public ed25519.PublicKey) (file string) {
 
 func tokenOf(t *testing.T, key ed25519.PrivateKey, device, tenant string) string {
 	t.Helper()
+	return signedToken(t, key, map[string]any{"sub": device, "tenant": tenant})
+}
+
+func signedToken(t *testing.T, key ed25519.PrivateKey, changes map[string]any) string {
+	t.Helper()
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: key, KeyID: "k"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := jwt.Signed(signer).Claims(map[string]any{
-		"iss": "id", "aud": "tidegate", "sub": device, "tenant": tenant, "exp": time.Now().Add(time.Hour).Unix(),
-	}).Serialize()
+	claims := map[string]any{"iss": "id", "aud": "tidegate", "exp": time.Now().Add(time.Hour).Unix()}
+	maps.Copy(claims, changes)
+	token, err := jwt.Signed(signer).Claims(claims).Serialize()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +322,7 @@ func TestAHookNamesTheDevice(t *testing.T) {
 		if resp.StatusCode != c.status || (resp.Header.Get("Retry-After") != "") != (c.status == http.StatusServiceUnavailable) {
 			t.Errorf("%s: status %d, want %d, %v", c.what, resp.StatusCode, c.status, resp.Header)
 		}
-		if c.device != "" {
+		if c.device != "" && resp.StatusCode == http.StatusOK {
 			if h := <-seen; h.Get("Tidegate-Device") != c.device || h.Get("Authorization") != "" {
 				t.Errorf("%s: the service saw %v", c.what, h)
 			}
@@ -333,6 +341,7 @@ func TestAHookNamesTheDevice(t *testing.T) {
 	}{
 		{"meter-7", "right", 0, ""},
 		{"ignored", signed, 0, ""},
+		{"meter-7", signed, 5, ""}, // who is in the file has the password of the file
 		{"other", "right", 0, `{"username":"other","password":"right","client_id":"c1","remote":"127.0.0.1"}`},
 		{"other", "wrong", 5, `{"username":"other","password":"wrong","client_id":"c1","remote":"127.0.0.1"}`},
 		{"", "right", 0, `{"token":"right","client_id":"c1","remote":"127.0.0.1"}`},
@@ -384,7 +393,7 @@ func TestTheTokenOfDevelopmentMakesAnyDevice(t *testing.T) {
 		if resp.StatusCode != c.status {
 			t.Errorf("%s: status %d, want %d", c.what, resp.StatusCode, c.status)
 		}
-		if c.status == http.StatusOK {
+		if resp.StatusCode == http.StatusOK && c.status == http.StatusOK {
 			if h := <-seen; h.Get("Tidegate-Device") != c.device || h.Get("Authorization") != "" {
 				t.Errorf("%s: the service saw %v", c.what, h)
 			}
@@ -402,5 +411,32 @@ func TestTheTokenOfDevelopmentMakesAnyDevice(t *testing.T) {
 			}
 		}
 		conn.Close()
+	}
+}
+
+// A connection that a token opened does not outlive it.
+func TestAnMQTTConnectionEndsWithItsToken(t *testing.T) {
+	m := startMesh(t, dev.Config{Regions: 1, Agents: 1}, nil)
+	cfg := spare(t, m)
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Identity.JWT = &config.JWT{JWKSFile: jwks(t, public), Issuer: "id", Audience: "tidegate", Device: "sub", Every: time.Minute}
+	a, _ := stranger(t, m, cfg)
+	conn, err := tls.Dial("tcp", a.EdgeAddr(), m.TLS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	soon := time.Now().Add(3 * time.Second)
+	expires := soon.Add(-token.Leeway) // which it counts beyond
+	talk(t, conn, connect311("", signedToken(t, private, map[string]any{"sub": "meter-7", "exp": expires.Unix()})), []byte{0x20, 2, 0, 0})
+	_ = conn.SetReadDeadline(soon.Add(10 * time.Second))
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("not closed, %v after its expiry: %v", time.Since(soon), err)
+	}
+	if early := time.Until(soon); early > time.Second { // exp is whole seconds
+		t.Errorf("closed %v too early", early)
 	}
 }

@@ -230,6 +230,22 @@ func TestAnswersAreRememberedForTheirTime(t *testing.T) {
 	}
 }
 
+func TestADeviceIsKnownForAsLongAsTheServiceSays(t *testing.T) {
+	for text, seconds := range map[string]int{`{"id":"a"}`: 0, `{"id":"a","expires_in":0}`: 0, `{"id":"a","expires_in":3600}`: 3600} {
+		h := hooked(t, Config{URL: serving(t, says(text)).URL})
+		now := time.Now()
+		for range 2 { // the second time from memory
+			d, err := h.Identify(by("right"))
+			if err != nil || d.Until.IsZero() != (seconds == 0) {
+				t.Errorf("%s: until %v, %v", text, d.Until, err)
+			}
+			if left := d.Until.Sub(now).Seconds(); seconds > 0 && (left < float64(seconds) || left > float64(seconds)+10) {
+				t.Errorf("%s: %v s are left", text, left)
+			}
+		}
+	}
+}
+
 func TestWhatWasShownDifferentlyIsAskedAbout(t *testing.T) {
 	s := serving(t, nil)
 	h := hooked(t, Config{URL: s.URL})

@@ -107,9 +107,9 @@ func (h *Hook) read(body []byte, now time.Time) (verdict, error) {
 	}
 	v := verdict{device: device, until: now.Add(h.cfg.CacheFor)}
 	if answer.ExpiresIn > 0 {
-		expires := now.Add(time.Duration(min(answer.ExpiresIn, int64(expiryMost/time.Second))) * time.Second)
-		if expires.Before(v.until) {
-			v.until = expires
+		v.device.Until = now.Add(time.Duration(min(answer.ExpiresIn, int64(expiryMost/time.Second))) * time.Second)
+		if v.device.Until.Before(v.until) {
+			v.until = v.device.Until
 		}
 	}
 	return v, nil

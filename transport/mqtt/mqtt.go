@@ -34,8 +34,9 @@ type Handler interface {
 	// Identify tells the device behind a connection, by its certificate or by
 	// what CONNECT carries. An error refuses the connection (bad user name or
 	// password, or server busy where its kind is transport.ErrBusy) and is only
-	// logged. A device without an id is unknown. The context
-	// ends with the time that a connection has for CONNECT.
+	// logged. A device without an id is unknown; one that has an end (Until) loses
+	// its connection then (maximum connect time). The context ends with the time
+	// that a connection has for CONNECT.
 	Identify(context.Context, tls.ConnectionState, Credentials) (policy.Device, error)
 	// Ordered says whether a message has to wait for those that the device sent
 	// before it on the same topic. It must not take long.

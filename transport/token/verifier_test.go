@@ -123,7 +123,7 @@ func TestTokensNameTheDeviceWhateverTheAlgorithm(t *testing.T) {
 		v := NewVerifier(accepted, keys)
 		for range 2 { // the second time from memory
 			d, err := v.Verify(now, s.sign(t, claims(nil)))
-			if err != nil || d.ID != "meter-7" || len(d.Properties) != 1 || d.Properties["tenant"] != "acme" {
+			if err != nil || d.ID != "meter-7" || len(d.Properties) != 1 || d.Properties["tenant"] != "acme" || !d.Until.Equal(now.Add(time.Hour+Leeway)) {
 				t.Errorf("%s: %+v, %v", alg, d, err)
 			}
 		}
@@ -234,7 +234,7 @@ func TestOnlySoManyTokensAreRemembered(t *testing.T) {
 	var c cache
 	set := &keySet{}
 	for i := range 5 * cacheMost {
-		c.put(set, fmt.Sprint(i), policy.Device{ID: "d"}, now.Add(time.Hour))
+		c.put(set, fmt.Sprint(i), policy.Device{ID: "d", Until: now.Add(time.Hour)})
 	}
 	if n := len(c.new) + len(c.old); n > 2*cacheMost {
 		t.Errorf("%d are remembered", n)
