@@ -21,6 +21,7 @@ import (
 	"github.com/tidegate/tidegate/gossip"
 	"github.com/tidegate/tidegate/policy"
 	"github.com/tidegate/tidegate/transport"
+	"github.com/tidegate/tidegate/transport/authhook"
 	"github.com/tidegate/tidegate/transport/edge"
 	"github.com/tidegate/tidegate/transport/events"
 	"github.com/tidegate/tidegate/transport/mqtt"
@@ -67,10 +68,13 @@ type Agent struct {
 	resetKey  *quic.StatelessResetKey
 	tokenKey  *quic.TokenGeneratorKey
 	edgeTLS   atomic.Pointer[config.Identity]
+	names     *transport.DeviceNames // nil: the default
 	rates     policy.Rates
 	tokens    *token.Verifier // nil: devices show none
 	passwords *password.File  // nil: none
 	jwks      *token.Keys     // of tokens
+	hook      *authhook.Hook  // nil: none
+	devToken  *sharedToken    // nil, but in development
 	denied    denyList
 
 	view      atomic.Pointer[policy.View]
@@ -308,6 +312,9 @@ func (a *Agent) Close() error {
 		a.mover.set(0)
 		if a.events != nil {
 			a.events.Close()
+		}
+		if a.hook != nil {
+			a.hook.Close() // before those who wait for it
 		}
 		if a.mqtt != nil {
 			a.mqtt.Close() // before the edge cuts connections: nobody died, so no will is due

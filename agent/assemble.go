@@ -206,6 +206,7 @@ func (a *Agent) makeEdge() (err error) {
 		ClientCAs:          func() *x509.CertPool { return a.edgeTLS.Load().Pool },
 		ClientAuth:         clientAuth[a.cfg.TLS.Edge.ClientAuth],
 		TrustDomain:        a.self.TrustDomain,
+		Names:              a.names,
 		Identify:           a.identifier(),
 		Revoked:            a.revoked,
 		RevokedCertificate: func(c *x509.Certificate) bool { return a.edgeTLS.Load().CRL.Revoked(c) },

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quic-go/quic-go/http3"
 
@@ -43,6 +44,77 @@ func TestReloadReplacesTheAuthoritiesOfDevices(t *testing.T) {
 	}
 	if rsp, _ := deviceAtAgent(t, m, a).send(http.MethodGet, "/svc", nil); rsp.StatusCode != http.StatusOK {
 		t.Fatalf("after: status %d for a device of the other authority", rsp.StatusCode)
+	}
+}
+
+// A rotation: both authorities count, then the old one is taken out, and its
+// devices lose what they have open.
+func TestADeviceOfAnAuthorityThatIsTakenOutLosesItsConnection(t *testing.T) {
+	arrived := make(chan string, 2)
+	held := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		arrived <- r.Header.Get("Tidegate-Device")
+		<-r.Context().Done()
+	})
+	m := startMesh(t, dev.Config{Regions: 1, Agents: 1}, held)
+	a := m.Regions[0].Agents[0]
+	next, err := transport.NewAuthority("next", m.Authority().TrustDomain(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust := func(pems ...[]byte) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(a.Dir, "..", "ca.pem"), slices.Concat(pems...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		a.Reload()
+	}
+	hold := func(by *transport.Authority, id string) <-chan error {
+		t.Helper()
+		issued, err := by.IssueDevice(id, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert, err := issued.TLS()
+		if err != nil {
+			t.Fatal(err)
+		}
+		device, ended := deviceAtAgent(t, m, a), make(chan error, 1)
+		device.h3.TLSClientConfig.Certificates = []tls.Certificate{cert}
+		req := device.request("GET", "/svc", nil)
+		go func() {
+			resp, err := device.h3.RoundTrip(req)
+			if err == nil {
+				_ = resp.Body.Close()
+			}
+			ended <- err
+		}()
+		if got := <-arrived; got != id {
+			t.Fatalf("%q arrived, not %q", got, id)
+		}
+		return ended
+	}
+	trust(m.Authority().CertPEM(), next.CertPEM())
+	older, newer := hold(m.Authority(), "meter-1"), hold(next, "meter-2")
+	crl, err := next.Revoke(nil, 0) // that of the old authority goes with it
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(m.CRLFile(), crl, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	trust(next.CertPEM())
+	if err := <-older; err == nil {
+		t.Error("the old authority's device was answered")
+	}
+	if took := time.Since(began); took > 10*time.Second { // 2 s promised, on a machine that is not busy with other tests
+		t.Errorf("closed after %v", took)
+	}
+	t.Logf("closed after %v", time.Since(began))
+	select {
+	case err := <-newer:
+		t.Errorf("the new authority's device was cut off: %v", err)
+	default:
 	}
 }
 

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -61,8 +62,8 @@ func onceThereIsNetwork(ctx context.Context, log *slog.Logger, make func() (*Age
 }
 
 // Reload loads the policy file, the certificates with their authorities, and the
-// list of refused peers again; whoever is on the latter now loses its
-// connections. What is at fault is logged and stays as it was.
+// list of refused peers again; whoever is on the latter now loses its connections,
+// and so does a device of an authority that is gone. What is at fault is logged and stays as it was.
 func (a *Agent) Reload() {
 	a.policies.reload()
 	if err := a.reloadDenied(); err != nil {
@@ -87,11 +88,14 @@ func (a *Agent) Reload() {
 }
 
 // reloadEdge loads the edge's certificate, the authorities of devices and what
-// they took back.
+// they took back. Connections that are not good by these are closed.
 func (a *Agent) reloadEdge() error {
 	id, err := a.cfg.TLS.Edge.Load()
 	if err != nil {
 		return err
+	}
+	if now := a.edgeTLS.Load(); bytes.Equal(now.CAPEM, id.CAPEM) {
+		id.Pool = now.Pool // so that certificates need not be verified again
 	}
 	a.edgeTLS.Store(id)
 	a.edge.Expel()

@@ -1,9 +1,12 @@
 package policy
 
+import "time"
+
 // Device is an authenticated client as the edge knows it.
 type Device struct {
 	ID         string
 	Properties map[string]string // tenant, type and the like
+	Until      time.Time         // when what it showed counts no more; zero: it does not say
 }
 
 // property returns the device's id for "id", else a property, "" where it has

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"crypto/ed25519"
-	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"strings"
@@ -29,27 +28,23 @@ func VerifyCertificate(certDER []byte, cas *x509.CertPool, trustDomain string) (
 	return peer.Region, peer.Agent, pub, nil
 }
 
-// VerifyDevice checks the client certificate of a TLS connection against the
-// device authorities and returns the device it names: by its one SPIFFE ID
-// spiffe://<trustDomain>/device/<id>, else by its common name. Properties are
-// "tenant" (subject O), "type" (subject OU) and what IssueDevice put in. It
-// does not rely on the handshake having verified anything, so that it holds
-// for resumed sessions too: call it from tls.Config.VerifyConnection or later.
-// Errors are of kind ErrIdentity.
-func VerifyDevice(cs tls.ConnectionState, cas *x509.CertPool, trustDomain string) (policy.Device, error) {
-	if err := verifyChain(cs.PeerCertificates, cas, x509.ExtKeyUsageClientAuth); err != nil {
+// VerifyDevice checks the client certificate of a TLS connection, leaf first,
+// against the device authorities and returns the device it names: by its one
+// SPIFFE ID spiffe://<trustDomain>/device/<id>, else by its common name.
+// Properties are "tenant" (subject O), "type" (subject OU) and what IssueDevice
+// put in. Where names are given, their patterns tell the device instead, and no
+// trust domain counts but what they say. It does not rely on the handshake
+// having verified anything, so that it holds for resumed sessions too: call it
+// from tls.Config.VerifyConnection or later. Errors are of kind ErrIdentity.
+func VerifyDevice(chain []*x509.Certificate, cas *x509.CertPool, trustDomain string, names *DeviceNames) (policy.Device, error) {
+	if err := verifyChain(chain, cas, x509.ExtKeyUsageClientAuth); err != nil {
 		return policy.Device{}, err
 	}
-	cert := cs.PeerCertificates[0]
-	id, err := deviceID(cert, trustDomain)
+	id, properties, err := names.device(chain[0], trustDomain)
 	if err != nil {
 		return policy.Device{}, err
 	}
-	properties, err := deviceProperties(cert)
-	if err != nil {
-		return policy.Device{}, fmt.Errorf("%w: device %s: %w", ErrIdentity, id, err)
-	}
-	return policy.Device{ID: id, Properties: properties}, nil
+	return NewDevice(id, properties)
 }
 
 // NewDevice returns a device as VerifyDevice does, known by something else than a

@@ -25,10 +25,8 @@ func issued(t testing.TB) func(Issued, error) *tls.Certificate {
 	}
 }
 
-// stateOf is what a server sees of a client with this certificate.
-func stateOf(cert *tls.Certificate) tls.ConnectionState {
-	return tls.ConnectionState{PeerCertificates: []*x509.Certificate{cert.Leaf}}
-}
+// chainOf is what a server sees of a client with this certificate.
+func chainOf(cert *tls.Certificate) []*x509.Certificate { return []*x509.Certificate{cert.Leaf} }
 
 func TestMeshCertificateNamesRegionAndAgent(t *testing.T) {
 	a := newTestAuthority(t)
@@ -98,7 +96,7 @@ func TestDeviceIsNamedWithItsProperties(t *testing.T) {
 	a := newTestAuthority(t)
 	want := map[string]string{"tenant": "acme & söhne", "type": "meter", "fw": "1.2"}
 	for _, id := range []string{"sensor-1", "urn:dev:1"} {
-		device, err := VerifyDevice(stateOf(issued(t)(a.IssueDevice(id, want, 0))), a.Pool(), testDomain)
+		device, err := VerifyDevice(chainOf(issued(t)(a.IssueDevice(id, want, 0))), a.Pool(), testDomain, nil)
 		if err != nil || device.ID != id || !reflect.DeepEqual(device.Properties, want) {
 			t.Errorf("%s: got %+v, %v", id, device, err)
 		}
@@ -117,11 +115,11 @@ func TestOnlyDeviceCertificatesAreDevices(t *testing.T) {
 		"device and mesh":    forge(t, a, "spiffe://mesh.test/device/d1", "spiffe://mesh.test/region/eu/agent/a"),
 		"bad property":       forge(t, a, "spiffe://mesh.test/device/d1", "tidegate:device?Tenant=x"),
 	} {
-		if d, err := VerifyDevice(stateOf(cert), a.Pool(), testDomain); !errors.Is(err, ErrIdentity) {
+		if d, err := VerifyDevice(chainOf(cert), a.Pool(), testDomain, nil); !errors.Is(err, ErrIdentity) {
 			t.Errorf("%s: %+v, %v", name, d, err)
 		}
 	}
-	if _, err := VerifyDevice(tls.ConnectionState{}, a.Pool(), testDomain); !errors.Is(err, ErrIdentity) {
+	if _, err := VerifyDevice(nil, a.Pool(), testDomain, nil); !errors.Is(err, ErrIdentity) {
 		t.Errorf("no certificate: %v", err)
 	}
 }

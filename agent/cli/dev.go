@@ -26,6 +26,7 @@ func newDev() *cobra.Command {
 	f.IntVar(&cfg.Devices, "devices", 30, "simulated devices; 0: none")
 	f.Float64Var(&cfg.Rate, "rate", 60, "requests a second, all devices together")
 	f.StringVar(&cfg.Mesh.Bind, "bind", "127.0.0.1", "IP address to listen on")
+	f.StringVar(&cfg.Mesh.Token, "token", "", "shared `token` by which any client is a device: as password of the user name that is its id, or alone as bearer token; default: a random one")
 	f.DurationVar(&cfg.For, "for", 0, "stop after this long; 0: run until Ctrl-C")
 	f.DurationVar(&cfg.Mesh.Latency, "latency", 20*time.Millisecond, "how long a sample service takes, holding one of its slots")
 	f.IntVar(&cfg.Mesh.Capacity, "capacity", 8, "slots: requests at a time that an instance of a sample service serves; more wait in its queue")

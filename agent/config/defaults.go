@@ -84,6 +84,12 @@ func presets(block any) {
 	case *JWT:
 		b.Device = "sub"
 		b.Every = 5 * time.Minute
+	case *Hook:
+		b.Timeout = 2 * time.Second
+		b.CacheFor = time.Minute
+		b.RefusedFor = 5 * time.Second
+		b.MaxCached = 10_000
+		b.MaxInFlight = 64
 	case *MQTTBind:
 		b.Addr = defaultMQTTAddr
 	case *ReadyBind:

@@ -117,3 +117,20 @@ func TestDefaultLimitsAreThoseOfTheEdge(t *testing.T) {
 		t.Errorf("got %+v, those of MQTT are %+v", l, q)
 	}
 }
+
+func TestATokenOfDevelopmentIsWarnedOf(t *testing.T) {
+	got, err := load(t, `
+		listeners {
+		  edge { addr = "127.0.0.1:7443" }
+		}
+		tls {
+		  edge { client_auth = "optional" }
+		}
+		identity { dev_token = "hunter2hunter2hunter2" }`, place(t), noEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Warnings) != 1 || !strings.HasPrefix(got.Warnings[0], "identity.dev_token is set: whoever knows it is any device.") || strings.Contains(got.Warnings[0], "hunter2") {
+		t.Errorf("warnings = %q", got.Warnings)
+	}
+}

@@ -27,6 +27,7 @@ type Config struct {
 	Latency  time.Duration // of the sample services; default 5 ms
 	Capacity int           // of an instance, requests at a time; default 64; more wait in a queue
 	Services []Service     // default: alarms and telemetry everywhere, firmware in the first region
+	Token    string        // by which any client is a device: 16 to 256 letters, digits and -._~+/=; default: a random one
 	Version  string
 	Logger   *slog.Logger // default: discard
 }
@@ -57,6 +58,8 @@ const (
 	maxInstances = 16 // of a service in a region
 	maxCapacity  = 100000
 )
+
+var deviceToken = regexp.MustCompile(`^[A-Za-z0-9._~+/=-]{16,256}$`)
 
 var serviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,62}$`)
 
@@ -101,6 +104,8 @@ func (c *Config) complete() error {
 		return fmt.Errorf("%w: latency %s: use 0s to 1m", ErrConfig, c.Latency)
 	case c.Capacity < 1 || c.Capacity > maxCapacity:
 		return fmt.Errorf("%w: capacity %d: use 1 to %d", ErrConfig, c.Capacity, maxCapacity)
+	case c.Token != "" && !deviceToken.MatchString(c.Token):
+		return fmt.Errorf("%w: token: use 16 to 256 letters, digits and -._~+/=", ErrConfig)
 	case len(c.Services) > maxServices:
 		return fmt.Errorf("%w: %d services: use at most %d", ErrConfig, len(c.Services), maxServices)
 	}

@@ -2,6 +2,7 @@ package dev
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
@@ -31,6 +32,7 @@ func (m *Mesh) makeSecrets() (err error) {
 	_, _ = rand.Read(key[:]) // never fails (crypto/rand)
 	_, _ = rand.Read(token[:])
 	m.key, m.token = base64.StdEncoding.EncodeToString(key[:]), hex.EncodeToString(token[:])
+	m.deviceToken = cmp.Or(m.cfg.Token, rand.Text())
 	if err := os.WriteFile(m.CAFile(), m.authority.CertPEM(), 0o644); err != nil {
 		return fmt.Errorf("dev mesh: %w", err)
 	}
@@ -55,6 +57,9 @@ func (m *Mesh) PolicyFile() string { return filepath.Join(m.Dir, "policy.hcl") }
 
 // Token opens the control API of every agent.
 func (m *Mesh) Token() string { return m.token }
+
+// DeviceToken makes any client a device at every edge, of the user name beside it.
+func (m *Mesh) DeviceToken() string { return m.deviceToken }
 
 // Authority issues certificates that the mesh's edges accept.
 func (m *Mesh) Authority() *transport.Authority { return m.authority }
@@ -156,6 +161,10 @@ tls {
   }
 }
 
+identity {
+  dev_token = "{{.DeviceToken}}"
+}
+
 gossip {
   keys           = ["{{.Key}}"]
   timing         = "fast"
@@ -191,10 +200,11 @@ catalog {
 `))
 
 type agentFile struct {
-	Agent, Region, Group, Bind, Token, Key string
-	Edge, Mesh, LAN, WAN, Admin, Egress    string // addresses
-	JoinLAN, JoinWAN                       []string
-	Services                               map[string][]instanceFile
+	Agent, Region, Group, Bind, Key     string
+	Token, DeviceToken                  string
+	Edge, Mesh, LAN, WAN, Admin, Egress string // addresses
+	JoinLAN, JoinWAN                    []string
+	Services                            map[string][]instanceFile
 }
 
 type instanceFile struct{ ID, Addr, Tag string }
@@ -231,7 +241,7 @@ func (m *Mesh) writeAgent(r *Region, a *Agent) (configPath string, err error) {
 }
 
 func (m *Mesh) agentFile(r *Region, a *Agent) agentFile {
-	f := agentFile{Agent: a.Name, Region: r.Name, Group: r.Group, Bind: m.cfg.Bind, Token: m.token, Key: m.key,
+	f := agentFile{Agent: a.Name, Region: r.Name, Group: r.Group, Bind: m.cfg.Bind, Token: m.token, DeviceToken: m.deviceToken, Key: m.key,
 		Services: map[string][]instanceFile{}}
 	f.Edge, f.Mesh, f.LAN = m.addr(a.ports.edge), m.addr(a.ports.mesh), m.addr(a.ports.lan)
 	f.WAN, f.Admin, f.Egress = m.addr(a.ports.wan), m.addr(a.ports.admin), m.addr(a.ports.egress)

@@ -29,12 +29,13 @@ type Mesh struct {
 	Dir     string // holds certificates, configurations and the policy
 	Regions []*Region
 
-	cfg       Config
-	network   *fault.Switch
-	authority *transport.Authority
-	key       string
-	token     string
-	taken     map[int]bool // ports given to agents
+	cfg         Config
+	network     *fault.Switch
+	authority   *transport.Authority
+	key         string
+	token       string // of the control API and of egress
+	deviceToken string
+	taken       map[int]bool // ports given to agents
 
 	mu      sync.Mutex // guards regions
 	regions map[netip.AddrPort]string

@@ -66,7 +66,8 @@ func (m *Mesh) describe(w io.Writer) {
 		"  decided by the payload        curl --cacert %[1]s -H 'Content-Type: application/json' -d '{\"celsius\":93}' %[2]s/v1/devices/d1/telemetry\n"+
 		"  served by another region      curl --cacert %[1]s %[3]s/v1/firmware/latest.bin\n"+
 		"  a fixed answer                curl --cacert %[1]s %[2]s/hello\n"+
-		"  a device that speaks MQTT     mosquitto_pub --cafile %[1]s -h %[11]s -p %[12]s -q 1 -t v1/devices/d1/alarms -m '{\"celsius\":93}'\n"+
+		"  as device d1, by its token    curl --cacert %[1]s -u d1:%[13]s -d '{\"celsius\":20}' %[2]s/v1/devices/d1/telemetry\n"+
+		"  a device that speaks MQTT     mosquitto_pub --cafile %[1]s -h %[11]s -p %[12]s -u d1 -P %[13]s -q 1 -t v1/devices/d1/alarms -m '{\"celsius\":93}'\n"+
 		"  a service calls a service     curl -H 'Host: firmware.mesh' -H 'Proxy-Authorization: Bearer %[4]s' http://%[5]s/latest.bin\n"+
 		"  why does a message go there   tidegate explain POST /v1/devices/d1/alarms %[6]s\n"+
 		"  what the mesh knows           tidegate regions %[6]s\n"+
@@ -78,7 +79,7 @@ func (m *Mesh) describe(w io.Writer) {
 		"  limits, queues, spill         tidegate services %[6]s\n"+
 		"  numbers                       curl -H 'Authorization: Bearer %[4]s' http://%[8]s/metrics\n"+
 		"  change the policy, live       edit %[10]s\n\n",
-		m.CAFile(), edge, far, m.token, last.EgressAddr(), admin, m.Regions[len(m.Regions)/2].Name, first.AdminAddr(), first.EdgeAddr(), m.PolicyFile(), host, port)
+		m.CAFile(), edge, far, m.token, last.EgressAddr(), admin, m.Regions[len(m.Regions)/2].Name, first.AdminAddr(), first.EdgeAddr(), m.PolicyFile(), host, port, m.deviceToken)
 }
 
 // Kinds is the mix of messages that simulated devices send.

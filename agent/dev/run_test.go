@@ -22,6 +22,8 @@ func TestRunSaysWhatToTryAndHowItGoes(t *testing.T) {
 		`(?m)^region eu-2 \(group eu\)$`,
 		`(?m)^  eu-1-agent-1   devices 127\.0\.0\.1:\d+ +admin http://127\.0\.0\.1:\d+$`,
 		`curl --cacert \S+/ca\.pem -d \S+ https://127\.0\.0\.1:\d+/v1/devices/d1/alarms`,
+		`curl --cacert \S+/ca\.pem -u d1:[A-Z0-9]{26} -d \S+ https://127\.0\.0\.1:\d+/v1/devices/d1/telemetry`,
+		`mosquitto_pub --cafile \S+/ca\.pem -h 127\.0\.0\.1 -p \d+ -u d1 -P [A-Z0-9]{26} -q 1 `,
 		`tidegate explain POST /v1/devices/d1/alarms --admin http://\S+ --token [0-9a-f]{32}`,
 		`(?m)^   2 s  eu-1 +\d+/s 100\.0% .* \| eu-2 `,
 		`(?m)^ +critical +\d+ `,

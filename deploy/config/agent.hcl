@@ -121,9 +121,17 @@ tls {
 }
 
 # Devices without a certificate are known by a signed token (Authorization:
-# Bearer, or the password of MQTT) where there is a block jwt, or by user name and
-# password; both need client_auth optional or none.
+# Bearer, or the password of MQTT) where there is a block jwt, by user name and
+# password, or by what a service of yours says; all need client_auth optional or
+# none.
 identity {
+  # What names a device in its certificate: {id}, and properties. Patterns are
+  # tried in order, those for URI names first; a certificate that fits none is
+  # refused. Without this block: spiffe://DOMAIN/device/ID, else the common name.
+  # certificate {
+  # uri = ["spiffe://fleet.example/tenant/{tenant}/device/{id}"]
+  # cn = ["{tenant}-{id}"]
+  # }
   # NAME:HASH[:PROPERTY=VALUE,...] a line, hashes of htpasswd -nB; for HTTP Basic
   # and MQTT. Read again when it changes.
   # passwords = "secrets/devices.passwd"
@@ -136,6 +144,20 @@ identity {
   # properties = ["tenant", "type"] # claims that become properties of the device
   # every = "5m" # the keys are read again, 10s to 24h
   # }
+  # Asked about user names that are not in passwords, and tokens that are not for
+  # jwt: POST {"username", "password"} or {"token"}; see docs/identity.md.
+  # hook {
+  # url = "https://auth.example.com/device" # required; http:// on this machine alone
+  # token = file("secrets/hook.token") # sent as Authorization: Bearer
+  # ca_file = "tls/auth.pem" # default: the system's authorities
+  # timeout = "2s" # of an answer, 100ms to 30s
+  # cache_for = "1m" # a device that was let in is not asked about again, 1s to 24h
+  # refused_for = "5s" # nor one that was refused, 1s to 1h
+  # max_cached = 10000 # answers of either kind; 1 to 1000000
+  # max_in_flight = 64 # questions at a time; 1 to 10000
+  # }
+  # For development alone: whoever shows it is the device of its user name.
+  # dev_token = "0123456789abcdef"
 }
 
 gossip {

@@ -143,7 +143,7 @@ func echo(rw io.ReadWriter) {
 type takesAll struct{ pool *x509.CertPool }
 
 func (h takesAll) Identify(_ context.Context, cs tls.ConnectionState, _ mqtt.Credentials) (policy.Device, error) {
-	return transport.VerifyDevice(cs, h.pool, trustDomain)
+	return transport.VerifyDevice(cs.PeerCertificates, h.pool, trustDomain, nil)
 }
 
 func (takesAll) Ordered(*mqtt.Publication) bool { return true }

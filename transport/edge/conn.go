@@ -23,6 +23,7 @@ type connection struct {
 	unwatch func() bool // QUIC: who serves it sees to its end
 	device  atomic.Pointer[policy.Device]
 	chain   atomic.Pointer[[]*x509.Certificate] // that the device showed, leaf first
+	trusted atomic.Pointer[x509.CertPool]       // the authorities by which that was last found good, or older ones
 	shown   atomic.Bool                         // some request of it named its device
 	moving  atomic.Bool                         // it has to leave
 	mqtt    atomic.Bool                         // it speaks MQTT, whose server looks after it

@@ -26,6 +26,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/tidegate/tidegate/policy"
+	"github.com/tidegate/tidegate/transport"
 	"github.com/tidegate/tidegate/transport/mqtt"
 )
 
@@ -57,11 +58,14 @@ type Config struct {
 	// ClientCAs returns the authorities of device certificates; needed unless
 	// ClientAuth is None. It is called for every handshake, so they can be
 	// replaced at any time, by another pool: one that was returned must not
-	// change. Open connections stay; resumed ones are checked again.
+	// change. Resumed connections are checked again; open ones are for Expel.
 	ClientCAs  func() *x509.CertPool
 	ClientAuth ClientAuth
 	// TrustDomain is what SPIFFE IDs in device certificates must name.
 	TrustDomain string
+	// Names says by what device certificates name devices. Nil: as
+	// transport.VerifyDevice says.
+	Names *transport.DeviceNames
 
 	// Identify tells the device behind a request; an error refuses the request
 	// (503 where its kind is transport.ErrBusy, else 401, or 403 with a
@@ -124,6 +128,7 @@ type Server struct {
 	cfg     Config
 	log     *slog.Logger
 	metrics *metrics
+	nobody  *x509.CertPool // authorities, where there are none
 	gate    *gate
 	altSvc  []string
 	dated   atomic.Pointer[second]
@@ -164,7 +169,7 @@ func Listen(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("edge metrics: %w", err)
 	}
 	s := &Server{
-		cfg: cfg, log: cfg.Logger, metrics: m, gate: newGate(cfg.Limits, m), epoch: time.Now(),
+		cfg: cfg, log: cfg.Logger, metrics: m, nobody: x509.NewCertPool(), gate: newGate(cfg.Limits, m), epoch: time.Now(),
 		connections: map[*connection]struct{}{}, servingHTTP3: make(chan struct{}), drainingStarted: make(chan struct{}),
 	}
 	s.accepting, s.stopAccepting = context.WithCancel(context.Background())

@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"github.com/tidegate/tidegate/policy"
-	"github.com/tidegate/tidegate/transport"
 )
 
 type deviceKey struct{}
@@ -70,6 +69,6 @@ func (s *Server) identifyBy() func(tls.ConnectionState, *http.Request) (policy.D
 		return s.cfg.Identify
 	}
 	return func(cs tls.ConnectionState, _ *http.Request) (policy.Device, error) {
-		return transport.VerifyDevice(cs, s.authorities(), s.cfg.TrustDomain)
+		return s.verifyDevice(cs.PeerCertificates)
 	}
 }

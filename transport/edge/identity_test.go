@@ -216,3 +216,24 @@ func TestBusyIsNotUnknown(t *testing.T) {
 		}
 	})
 }
+
+func TestACertificateThatFitsNoPatternIsRefusedAndCounted(t *testing.T) {
+	names := must[*transport.DeviceNames](t)(transport.ParseDeviceNames(nil, []string{"{tenant}-{id}"}))
+	b := newBench(t, whoAmI, func(c *Config) {
+		c.ClientAuth = Required
+		c.Names = names
+	})
+	each(t, protocols, func(t *testing.T, proto string) {
+		if _, body := get(t, b.client(t, proto, b.device(t, "globex-m7")), "/"); body != "m7 globex true" {
+			t.Errorf("the handler saw %q", body)
+		}
+		before := b.refused(reasonCertificate)
+		if rsp, err := b.client(t, proto, b.device(t, "m7")).Get(url("/")); err == nil {
+			rsp.Body.Close()
+			t.Error("served")
+		}
+		if got := b.refused(reasonCertificate); got <= before {
+			t.Error("not counted")
+		}
+	})
+}

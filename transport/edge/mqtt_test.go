@@ -31,15 +31,20 @@ var (
 
 // certified tells devices by certificate alone, and takes everything.
 type certified struct {
-	pool *x509.CertPool
-	from atomic.Pointer[mqtt.Publication]
+	pool  *x509.CertPool
+	lasts time.Duration // 0: for ever
+	from  atomic.Pointer[mqtt.Publication]
 }
 
 func (h *certified) Identify(_ context.Context, cs tls.ConnectionState, _ mqtt.Credentials) (policy.Device, error) {
 	if len(cs.PeerCertificates) == 0 {
 		return policy.Device{}, nil
 	}
-	return transport.VerifyDevice(cs, h.pool, testDomain)
+	d, err := transport.VerifyDevice(cs.PeerCertificates, h.pool, testDomain, nil)
+	if h.lasts > 0 {
+		d.Until = time.Now().Add(h.lasts)
+	}
+	return d, err
 }
 
 func (h *certified) Ordered(*mqtt.Publication) bool { return true }
@@ -156,6 +161,20 @@ func TestARevokedDeviceLosesItsMQTTConnection(t *testing.T) {
 	var revoked atomic.Bool
 	b, _ := newMQTTBench(t, func(c *Config) { c.Revoked = func(policy.Device) bool { return revoked.Load() } })
 	each(t, mqttLinks, func(t *testing.T, kind string) { b.losesMQTT(t, kind, &revoked) })
+}
+
+func TestAnMQTTConnectionEndsWithWhatTheDeviceShowed(t *testing.T) {
+	b, h := newMQTTBench(t, nil)
+	h.lasts = 300 * time.Millisecond
+	each(t, mqttLinks, func(t *testing.T, kind string) {
+		conn := b.dialMQTT(t, kind)
+		defer conn.Close()
+		exchangeMQTT(t, conn, mqttConnect, mqttConnack)
+		if _, err := conn.Read(make([]byte, 1)); err == nil || isTimeout(err) {
+			t.Errorf("not ended: %v", err)
+		}
+		eventually(t, "it is forgotten", func() bool { return b.Connections() == 0 })
+	})
 }
 
 // losesMQTT expects that a connection ends when its device is revoked.

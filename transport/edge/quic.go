@@ -64,6 +64,7 @@ func (s *Server) admitQUIC(ctx context.Context, info *quic.ClientInfo) (context.
 		return nil, err
 	}
 	c := &connection{proto: protoQUIC, leave: leave}
+	c.trusted.Store(s.authorities()) // what the handshake goes by is no older
 	c.headers.epoch, c.headers.most = s.epoch, s.cfg.Limits.StreamsPerConnection
 	c.unwatch = context.AfterFunc(ctx, func() { s.gone(c) })
 	return context.WithValue(ctx, connectionKey{}, c), nil

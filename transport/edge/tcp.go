@@ -80,6 +80,7 @@ func (s *Server) knownTCP(conn net.Conn, leave func()) *tcpConn {
 		leave()
 		s.untrack(c)
 	}
+	c.trusted.Store(s.authorities()) // what the handshake goes by is no older
 	s.track(c)
 	return &tcpConn{Conn: conn, known: c, idle: s.cfg.Limits.BodyIdle, epoch: s.epoch}
 }

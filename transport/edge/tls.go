@@ -8,6 +8,7 @@ import (
 
 	"github.com/quic-go/quic-go/http3"
 
+	"github.com/tidegate/tidegate/policy"
 	"github.com/tidegate/tidegate/transport"
 )
 
@@ -28,7 +29,7 @@ func (s *Server) authorities() *x509.CertPool {
 			return pool
 		}
 	}
-	return x509.NewCertPool()
+	return s.nobody
 }
 
 // followAuthorities has each handshake use the authorities of its time. The keys
@@ -98,12 +99,18 @@ func (s *Server) verifyConnection(cs tls.ConnectionState) error {
 		}
 		return nil
 	}
-	device, err := transport.VerifyDevice(cs, s.authorities(), s.cfg.TrustDomain)
+	device, err := s.verifyDevice(cs.PeerCertificates)
 	if err != nil {
+		s.metrics.refuse(reasonCertificate)
+		s.log.Debug("certificate refused", "error", err)
 		return err
 	}
 	if err := s.checkCertificates(cs.PeerCertificates); err != nil {
 		return err
 	}
 	return s.checkRevoked(device)
+}
+
+func (s *Server) verifyDevice(chain []*x509.Certificate) (policy.Device, error) {
+	return transport.VerifyDevice(chain, s.authorities(), s.cfg.TrustDomain, s.cfg.Names)
 }

@@ -115,12 +115,18 @@ func (c *conn) deal(p *packets.Packet) (goodbye bool, err error) {
 	return c.take(p)
 }
 
+// silentUntil is when the connection ends unless the device is heard before, or
+// at all, because what it showed counts no more.
 func (c *conn) silentUntil() time.Time {
-	if c.patient == 0 {
-		return time.Time{}
+	if c.patient > 0 {
+		if quiet := time.Now().Add(c.patient); c.device.Until.IsZero() || quiet.Before(c.device.Until) {
+			return quiet
+		}
 	}
-	return time.Now().Add(c.patient)
+	return c.device.Until
 }
+
+func (c *conn) outlived() bool { return !c.device.Until.IsZero() && !time.Now().Before(c.device.Until) }
 
 // take does what a packet asks for.
 //
@@ -209,6 +215,8 @@ func (c *conn) fail(err error) {
 	}
 	code := packets.Code{}
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded) && c.outlived():
+		code = packets.ErrMaxConnectTime
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		code = packets.ErrKeepAliveTimeout
 	case isOurs(err):

@@ -142,6 +142,58 @@ func TestKeepAliveKeepsTheConnection(t *testing.T) {
 	})
 }
 
+// What a device showed counts for its time, however often it is heard.
+func TestAConnectionEndsWithWhatTheDeviceShowed(t *testing.T) {
+	password := func(text string) func(*packets.Packet) {
+		return func(p *packets.Packet) { p.Connect.PasswordFlag, p.Connect.Password = true, []byte(text) }
+	}
+	keepAlive := func(s uint16) func(*packets.Packet) {
+		return func(p *packets.Packet) { p.Connect.Keepalive = s }
+	}
+	for name, c := range map[string]struct {
+		version   byte
+		keepAlive uint16
+		lasts     string
+		silent    bool
+		code      packets.Code
+		after     time.Duration
+	}{
+		"5":                  {5, 60, "5m", false, packets.ErrMaxConnectTime, 5 * time.Minute},
+		"3.1.1":              {4, 60, "5m", false, packets.Code{}, 5 * time.Minute},
+		"without keep-alive": {4, 0, "5m", false, packets.Code{}, 5 * time.Minute},
+		"silent, sooner":     {5, 60, "5m", true, packets.ErrKeepAliveTimeout, 90 * time.Second},
+		"silent, later":      {5, 600, "5m", true, packets.ErrMaxConnectTime, 5 * time.Minute},
+		"over already":       {5, 60, "-1s", true, packets.ErrMaxConnectTime, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &takes{}
+			serving(t, h, Limits{}, func(t *testing.T, s *Server) {
+				began := time.Now()
+				d := connect(t, s, c.version, password(c.lasts), keepAlive(c.keepAlive), func(p *packets.Packet) {
+					p.Connect.WillFlag, p.Connect.WillTopic, p.Connect.WillPayload = true, "gone", []byte("will")
+				})
+				other := connect(t, s, 5, keepAlive(0), func(p *packets.Packet) { p.Connect.ClientIdentifier = "other" })
+				for range 14 {
+					if !c.silent {
+						time.Sleep(20 * time.Second)
+						d.publish(0, 0, "a", "x")
+					}
+				}
+				d.wantEnd(c.code)
+				if took := time.Since(began); took != c.after {
+					t.Errorf("ended after %v, want %v", took, c.after)
+				}
+				synctest.Wait()
+				if got := h.payloads(); len(got) == 0 || got[len(got)-1] != "will" {
+					t.Errorf("no will among %q", got)
+				}
+				other.publish(1, 1, "a", "unharmed")
+				other.wantAck(packets.Puback, 1, 0)
+			})
+		})
+	}
+}
+
 func TestWhoSaysNothingIsForgotten(t *testing.T) {
 	serving(t, &takes{}, Limits{}, func(t *testing.T, s *Server) {
 		ours, theirs := net.Pipe()

@@ -68,7 +68,9 @@ func (c *conn) unfit(p *packets.Packet) packets.Code {
 func (c *conn) identify(p *packets.Packet) (d policy.Device, ok bool) {
 	ctx, cancel := context.WithTimeout(c.srv.life, c.srv.cfg.Limits.ConnectTimeout)
 	defer cancel()
-	d, err := c.srv.cfg.Handler.Identify(ctx, *c.link.TLS, Credentials{string(p.Connect.Username), string(p.Connect.Password)})
+	d, err := c.srv.cfg.Handler.Identify(ctx, *c.link.TLS, Credentials{
+		Username: string(p.Connect.Username), Password: string(p.Connect.Password), ClientID: p.Connect.ClientIdentifier, Client: c.link.RemoteAddr(),
+	})
 	if err == nil && c.link.Known != nil && d.ID != "" {
 		err = c.link.Known(d)
 	}

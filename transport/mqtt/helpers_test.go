@@ -44,7 +44,11 @@ func (h *takes) Identify(_ context.Context, _ tls.ConnectionState, c Credentials
 	case "many":
 		return policy.Device{}, fmt.Errorf("%w: a test", transport.ErrBusy)
 	}
-	return policy.Device{ID: c.Username}, nil
+	d := policy.Device{ID: c.Username}
+	if left, err := time.ParseDuration(c.Password); err == nil {
+		d.Until = time.Now().Add(left)
+	}
+	return d, nil
 }
 
 func (h *takes) Subscribe(d policy.Device, filter string) bool {

@@ -38,8 +38,9 @@ type Handler interface {
 	// Identify tells the device behind a connection, by its certificate or by
 	// what CONNECT carries. An error refuses the connection (bad user name or
 	// password, or server busy where its kind is transport.ErrBusy) and is only
-	// logged. A device without an id is unknown. The context
-	// ends with the time that a connection has for CONNECT.
+	// logged. A device without an id is unknown; one that has an end (Until) loses
+	// its connection then (maximum connect time). The context ends with the time
+	// that a connection has for CONNECT.
 	Identify(context.Context, tls.ConnectionState, Credentials) (policy.Device, error)
 	// Ordered says whether a message has to wait for those that the device sent
 	// before it on the same topic. It must not take long.
@@ -55,10 +56,13 @@ type Handler interface {
 	Publish(context.Context, *Publication) Verdict
 }
 
-// Credentials are what CONNECT carries; empty where it does not.
+// Credentials are what CONNECT carries, empty where it does not, and where it came
+// from.
 type Credentials struct {
 	Username string
 	Password string
+	ClientID string // at most 256 bytes
+	Client   net.Addr
 }
 
 // Publication is one message of a device.

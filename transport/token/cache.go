@@ -17,12 +17,7 @@ const cacheMost = 16 << 10
 type cache struct {
 	mu       sync.Mutex // guards what follows
 	set      *keySet
-	new, old map[[sha256.Size]byte]known
-}
-
-type known struct {
-	device policy.Device
-	until  time.Time
+	new, old map[[sha256.Size]byte]policy.Device
 }
 
 func (c *cache) get(set *keySet, raw string, now time.Time) (policy.Device, bool) {
@@ -32,27 +27,27 @@ func (c *cache) get(set *keySet, raw string, now time.Time) (policy.Device, bool
 	if c.set != set {
 		return policy.Device{}, false
 	}
-	k, ok := c.new[sum]
+	d, ok := c.new[sum]
 	if !ok {
-		if k, ok = c.old[sum]; ok {
-			c.add(sum, k)
+		if d, ok = c.old[sum]; ok {
+			c.add(sum, d)
 		}
 	}
-	return k.device, ok && now.Before(k.until)
+	return d, ok && now.Before(d.Until)
 }
 
-func (c *cache) put(set *keySet, raw string, d policy.Device, until time.Time) {
+func (c *cache) put(set *keySet, raw string, d policy.Device) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.set != set {
 		c.set, c.new, c.old = set, nil, nil
 	}
-	c.add(sha256.Sum256([]byte(raw)), known{d, until})
+	c.add(sha256.Sum256([]byte(raw)), d)
 }
 
-func (c *cache) add(sum [sha256.Size]byte, k known) {
+func (c *cache) add(sum [sha256.Size]byte, d policy.Device) {
 	if c.new == nil || len(c.new) >= cacheMost {
-		c.old, c.new = c.new, map[[sha256.Size]byte]known{}
+		c.old, c.new = c.new, map[[sha256.Size]byte]policy.Device{}
 	}
-	c.new[sum] = k
+	c.new[sum] = d
 }

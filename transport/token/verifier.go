@@ -51,49 +51,50 @@ func NewVerifier(c Claims, keys *Keys) *Verifier {
 	return &Verifier{claims: c, keys: keys}
 }
 
-// Verify returns the device that a token names. A token must be signed by one of
-// the keys, name issuer and audience, and have an expiry. Errors are of kind
+// Verify returns the device that a token names, until its expiry. A token must be
+// signed by one of the keys, name issuer and audience, and have an expiry. Errors are of kind
 // transport.ErrIdentity and hold nothing of the token that is secret.
 func (v *Verifier) Verify(now time.Time, raw string) (policy.Device, error) {
 	set := v.keys.current()
 	if d, ok := v.known.get(set, raw, now); ok {
 		return d, nil
 	}
-	d, until, err := v.verify(now, raw, set)
+	d, err := v.verify(now, raw, set)
 	if err != nil {
 		return policy.Device{}, fmt.Errorf("%w: token: %w", transport.ErrIdentity, err)
 	}
-	v.known.put(set, raw, d, until)
+	v.known.put(set, raw, d)
 	return d, nil
 }
 
-func (v *Verifier) verify(now time.Time, raw string, set *keySet) (d policy.Device, until time.Time, err error) {
+func (v *Verifier) verify(now time.Time, raw string, set *keySet) (d policy.Device, err error) {
 	if len(raw) > maxToken {
-		return d, until, fmt.Errorf("of %d bytes is too large", len(raw))
+		return d, fmt.Errorf("of %d bytes is too large", len(raw))
 	}
 	parsed, err := jwt.ParseSigned(raw, algorithms)
 	if err != nil {
-		return d, until, fmt.Errorf("cannot be read: %w", err)
+		return d, fmt.Errorf("cannot be read: %w", err)
 	}
 	header := parsed.Headers[0]
 	key, err := v.key(set, header.KeyID, header.Algorithm)
 	if err != nil {
-		return d, until, err
+		return d, err
 	}
 	var standard jwt.Claims
 	var all map[string]any
 	if err := parsed.Claims(key, &standard, &all); err != nil {
-		return d, until, fmt.Errorf("key %.80q: %w", header.KeyID, err)
+		return d, fmt.Errorf("key %.80q: %w", header.KeyID, err)
 	}
 	if standard.Expiry == nil {
-		return d, until, fmt.Errorf("has no expiry")
+		return d, fmt.Errorf("has no expiry")
 	}
 	expected := jwt.Expected{Issuer: v.claims.Issuer, AnyAudience: jwt.Audience{v.claims.Audience}, Time: now}
 	if err := standard.ValidateWithLeeway(expected, Leeway); err != nil {
-		return d, until, err
+		return d, err
 	}
 	d, err = v.device(all)
-	return d, standard.Expiry.Time().Add(Leeway), err
+	d.Until = standard.Expiry.Time().Add(Leeway)
+	return d, err
 }
 
 // key finds the key of a token. One that is not known may be new.
@@ -115,6 +116,13 @@ func (v *Verifier) device(claims map[string]any) (policy.Device, error) {
 		}
 	}
 	return transport.NewDevice(id, properties)
+}
+
+// Looks says whether a text has the form of a signed token (RFC 7515 section 7.1):
+// three parts, the first of which begins a JSON object in base64. Others are
+// for somebody else to tell.
+func Looks(raw string) bool {
+	return strings.HasPrefix(raw, "eyJ") && strings.Count(raw, ".") == 2
 }
 
 // Bearer returns the token of an Authorization header (RFC 6750 section 2.1), ""

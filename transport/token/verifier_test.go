@@ -123,7 +123,7 @@ func TestTokensNameTheDeviceWhateverTheAlgorithm(t *testing.T) {
 		v := NewVerifier(accepted, keys)
 		for range 2 { // the second time from memory
 			d, err := v.Verify(now, s.sign(t, claims(nil)))
-			if err != nil || d.ID != "meter-7" || len(d.Properties) != 1 || d.Properties["tenant"] != "acme" {
+			if err != nil || d.ID != "meter-7" || len(d.Properties) != 1 || d.Properties["tenant"] != "acme" || !d.Until.Equal(now.Add(time.Hour+Leeway)) {
 				t.Errorf("%s: %+v, %v", alg, d, err)
 			}
 		}
@@ -234,7 +234,7 @@ func TestOnlySoManyTokensAreRemembered(t *testing.T) {
 	var c cache
 	set := &keySet{}
 	for i := range 5 * cacheMost {
-		c.put(set, fmt.Sprint(i), policy.Device{ID: "d"}, now.Add(time.Hour))
+		c.put(set, fmt.Sprint(i), policy.Device{ID: "d", Until: now.Add(time.Hour)})
 	}
 	if n := len(c.new) + len(c.old); n > 2*cacheMost {
 		t.Errorf("%d are remembered", n)
@@ -248,6 +248,15 @@ func TestBearer(t *testing.T) {
 	for in, want := range map[string]string{"": "", "Bearer": "", "Bearer x.y.z": "x.y.z", "bearer  x": "x", "Basic x": "", "Bearerx y": ""} {
 		if got := Bearer(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestTokensAreToldFromOtherSecrets(t *testing.T) {
+	s := newSigner(t, "k", jose.ES256)
+	for raw, want := range map[string]bool{s.sign(t, claims(nil)): true, unsigned(t, claims(nil)): true, "": false, "secret": false, "a.b.c": false, "eyJ": false, "eyJ.a": false, "eyJ.a.b.c.d": false} {
+		if got := Looks(raw); got != want {
+			t.Errorf("%q: %v", raw, got)
 		}
 	}
 }

@@ -1,0 +1,3 @@
+identity {
+  certificate {}
+}

@@ -1,0 +1,11 @@
+tls {
+  edge {
+    client_auth = "none"
+  }
+}
+
+identity {
+  certificate {
+    cn = ["{id}"]
+  }
+}

@@ -1,0 +1,5 @@
+identity {
+  certificate {
+    cn = ["{tenant}"]
+  }
+}

@@ -1,0 +1,5 @@
+identity {
+  certificate {
+    uri = ["spiffe://fleet.example/device/{id}", "spiffe://fleet.example/{tenant}{id}"]
+  }
+}

@@ -1,0 +1,9 @@
+listeners {
+  mqtt {
+    addr = "0.0.0.0:8883"
+  }
+}
+
+identity {
+  dev_token = "hunter2"
+}

@@ -1,0 +1,5 @@
+identity {
+  hook {
+    url = ""
+  }
+}
