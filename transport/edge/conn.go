@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"maps"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,8 +18,7 @@ import (
 
 // connection is what the edge knows about one device connection.
 type connection struct {
-	proto   string
-	leave   func()      // gives its place in the gate back
+	place               // in the gate
 	cut     func()      // ends it at once
 	unwatch func() bool // QUIC: who serves it sees to its end
 	device  atomic.Pointer[policy.Device]
@@ -37,6 +37,7 @@ type connection struct {
 	headers headerless // HTTP/3 only
 
 	// Only the goroutine that looks after the connections uses these.
+	at           net.Addr // where the device was
 	seenRequests uint64
 	busyAt       time.Time
 	retired      time.Time // when it was told to go, for a header that did not come
@@ -72,6 +73,12 @@ func (s *Server) track(c *connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.connections[c] = struct{}{}
+}
+
+// left forgets a connection that has ended.
+func (s *Server) left(c *connection) {
+	s.gate.leave(&c.place)
+	s.untrack(c)
 }
 
 func (s *Server) untrack(c *connection) {

@@ -38,6 +38,7 @@ func (s *Server) lookAfter() {
 }
 
 func (s *Server) lookAt(c *connection, now time.Time, draining bool) {
+	s.follow(c)
 	quiet := c.quietFor(now)
 	switch {
 	case draining && quiet >= drainQuiet:
@@ -50,6 +51,19 @@ func (s *Server) lookAt(c *connection, now time.Time, draining bool) {
 	default:
 		s.retireLate(c, now)
 	}
+}
+
+// follow counts a connection where its device went on (RFC 9000 section 9): to
+// another network, or behind another port of its NAT.
+func (s *Server) follow(c *connection) {
+	at := c.quic.RemoteAddr()
+	if at == c.at {
+		return
+	}
+	s.log.Debug("device moved", "from", c.at, "to", at)
+	c.at = at
+	s.metrics.migrations.Inc()
+	s.gate.move(&c.place, at)
 }
 
 // retireLate tells a connection to go when one of its requests has not shown its

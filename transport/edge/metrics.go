@@ -40,6 +40,7 @@ type metrics struct {
 	connections *prometheus.GaugeVec
 	handshakes  *prometheus.CounterVec
 	refused     *prometheus.CounterVec
+	migrations  prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -56,6 +57,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "tidegate_edge_refused_total",
 			Help: "Connections and requests of devices that the edge refused, by reason.",
 		}, []string{"reason"}),
+		migrations: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tidegate_edge_migrations_total",
+			Help: "QUIC connections of devices that were seen to go on from another address.",
+		}),
 	}
 	m.declare()
 	return m, transport.Register(reg, m.all()...)
@@ -78,7 +83,7 @@ func (m *metrics) declare() {
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.connections, m.handshakes, m.refused}
+	return []prometheus.Collector{m.connections, m.handshakes, m.refused, m.migrations}
 }
 
 func (m *metrics) unregister(reg prometheus.Registerer) { transport.Unregister(reg, m.all()...) }

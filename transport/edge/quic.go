@@ -59,20 +59,18 @@ func (s *Server) mustProveAddress(net.Addr) bool {
 
 // admitQUIC runs for the first packet of a connection, before cryptography.
 func (s *Server) admitQUIC(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
-	leave, err := s.gate.enter(info.RemoteAddr, protoQUIC)
-	if err != nil {
+	c := &connection{place: place{proto: protoQUIC}, at: info.RemoteAddr}
+	if err := s.gate.enter(&c.place, c.at); err != nil {
 		return nil, err
 	}
-	c := &connection{proto: protoQUIC, leave: leave}
 	c.headers.epoch, c.headers.most = s.epoch, s.cfg.Limits.StreamsPerConnection
 	c.unwatch = context.AfterFunc(ctx, func() { s.gone(c) })
 	return context.WithValue(ctx, connectionKey{}, c), nil
 }
 
-// gone forgets a connection that has ended.
+// gone is for a QUIC connection that has ended.
 func (s *Server) gone(c *connection) {
-	c.leave()
-	s.untrack(c)
+	s.left(c)
 	c.settled.Do(func() { s.metrics.handshake(protoQUIC, handshakeFailed) })
 }
 
