@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
@@ -219,6 +220,7 @@ func (a *Agent) makeEdge() (err error) {
 			HeaderTimeout:        l.HeaderTimeout,
 			BodyIdle:             l.BodyTimeout,
 			IdleTimeout:          l.IdleTimeout,
+			KeepAlive:            cmp.Or(l.KeepAlive, edge.NoKeepAlive),
 		},
 		Logger:  a.log,
 		Metrics: a.reg,

@@ -36,6 +36,7 @@ func DefaultLimits() Limits {
 		HeaderTimeout:        10 * time.Second,
 		BodyTimeout:          30 * time.Second,
 		IdleTimeout:          60 * time.Second,
+		KeepAlive:            25 * time.Second,
 		MQTTPacket:           256 << 10,
 		MQTTInFlight:         64,
 		MQTTSessionExpiry:    time.Hour,

@@ -106,7 +106,7 @@ func TestDefaultLimitsAreThoseOfTheEdge(t *testing.T) {
 		MaxHeaderBytes: int(l.MaxHeaderBytes), MaxHeaderFields: l.MaxHeaderFields,
 		StreamsPerConnection: l.StreamsPerConnection, ConnectionsPerAgent: l.Connections,
 		ConnectionsPerSource: l.ConnectionsPerSource, HandshakeRate: float64(l.HandshakesPerSecond),
-		RetryAbove: float64(l.RetryAbove), IdleTimeout: l.IdleTimeout,
+		RetryAbove: float64(l.RetryAbove), IdleTimeout: l.IdleTimeout, KeepAlive: l.KeepAlive,
 		HeaderTimeout: l.HeaderTimeout, BodyIdle: l.BodyTimeout,
 	}
 	if got != e {

@@ -208,6 +208,7 @@ limits {
   header_timeout         = "10s"    # for a request's header; 1s to 5m
   body_timeout           = "30s"    # without progress of a request's body; 1s to 10m
   idle_timeout           = "60s"    # of a device connection; keep above the devices' keep-alive; 5s to 1h
+  keep_alive             = "25s"    # silence after which QUIC devices are asked for a sign of life; 1s to 5m, 0s: never
   mqtt_packet            = "256KiB" # the largest of a device; 1KiB to 16MiB
   mqtt_in_flight         = 64       # messages under way in a session; 1 to 65535
   mqtt_session_expiry    = "1h"     # the longest that a session outlives its connection; 1s to 168h

@@ -15,6 +15,10 @@ const (
 	drainTick  = 50 * time.Millisecond
 )
 
+// knownPatience is how many times Limits.IdleTimeout a known device may be without
+// a request: what the edge keeps alive would else be there for good.
+const knownPatience = 20
+
 // lookAfter closes the HTTP/3 connections that nobody uses or that are misused;
 // see Limits.IdleTimeout and Limits.HeaderTimeout.
 func (s *Server) lookAfter() {
@@ -43,7 +47,7 @@ func (s *Server) lookAt(c *connection, now time.Time, draining bool) {
 	switch {
 	case draining && quiet >= drainQuiet:
 		closeQUIC(c.quic, http3.ErrCodeNoError, "draining")
-	case !draining && quiet >= s.cfg.Limits.IdleTimeout && !c.shown.Load():
+	case !draining && quiet >= s.patience(c):
 		s.metrics.refuse(reasonQuiet)
 		closeQUIC(c.quic, http3.ErrCodeNoError, "no request")
 	case !c.retired.IsZero():
@@ -51,6 +55,14 @@ func (s *Server) lookAt(c *connection, now time.Time, draining bool) {
 	default:
 		s.retireLate(c, now)
 	}
+}
+
+// patience is how long a connection may be without a request.
+func (s *Server) patience(c *connection) time.Duration {
+	if c.shown.Load() {
+		return knownPatience * s.cfg.Limits.IdleTimeout
+	}
+	return s.cfg.Limits.IdleTimeout
 }
 
 // follow counts a connection where its device went on (RFC 9000 section 9): to

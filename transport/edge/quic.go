@@ -40,6 +40,7 @@ func (s *Server) quicConfig() *quic.Config {
 	return &quic.Config{
 		HandshakeIdleTimeout:  l.HeaderTimeout / 2, // quic-go gives the whole handshake twice that
 		MaxIdleTimeout:        l.IdleTimeout,
+		KeepAlivePeriod:       max(0, l.KeepAlive),
 		MaxIncomingStreams:    int64(l.StreamsPerConnection),
 		MaxIncomingUniStreams: uniStreams,
 		Allow0RTT:             false, // a replayed request would be accepted twice
