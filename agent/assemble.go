@@ -177,6 +177,10 @@ var clientAuth = map[string]edge.ClientAuth{config.ClientAuthNone: edge.None, co
 
 func (a *Agent) makeEdge() (err error) {
 	l := a.cfg.Limits
+	proxies, err := a.cfg.Listeners.Edge.ProxyPrefixes()
+	if err != nil {
+		return err
+	}
 	a.mqtt, err = mqtt.New(mqtt.Config{
 		Handler: publisher{a},
 		Limits: mqtt.Limits{
@@ -207,6 +211,8 @@ func (a *Agent) makeEdge() (err error) {
 		Handler:            http.HandlerFunc(a.serveEdge),
 		MQTT:               a.mqtt,
 		MQTTListener:       a.opts.Network.listener(a.sockets.mqtt),
+		ProxyFrom:          proxies,
+		QUICLB:             quicLB(a.cfg.Listeners.Edge.QUICLB),
 		StatelessResetKey:  a.resetKey,
 		TokenGeneratorKey:  a.tokenKey,
 		Limits: edge.Limits{
@@ -226,6 +232,13 @@ func (a *Agent) makeEdge() (err error) {
 		Metrics: a.reg,
 	})
 	return err
+}
+
+func quicLB(c *config.QUICLB) *edge.QUICLB {
+	if c == nil {
+		return nil
+	}
+	return &edge.QUICLB{ConfigID: c.ConfigID, ServerID: c.Server(), NonceLength: c.NonceLength}
 }
 
 func (a *Agent) serveEdge(w http.ResponseWriter, r *http.Request) {

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -115,5 +116,17 @@ func TestDefaultLimitsAreThoseOfTheEdge(t *testing.T) {
 	q := mqtt.DefaultLimits()
 	if int(l.MQTTPacket) != q.MaxPacket || l.MQTTInFlight != q.InFlight || l.MQTTSessionExpiry != q.SessionExpiry || l.MQTTKeepAlive != q.KeepAlive {
 		t.Errorf("got %+v, those of MQTT are %+v", l, q)
+	}
+}
+
+func TestBalancersAreAddressesOrPrefixes(t *testing.T) {
+	got, err := EdgeBind{ProxyFrom: []string{"10.0.0.0/8", "192.0.2.1", "2001:db8::/32", "::1"}}.ProxyPrefixes()
+	if err != nil || fmt.Sprint(got) != "[10.0.0.0/8 192.0.2.1/32 2001:db8::/32 ::1/128]" {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, wrong := range []string{"", "10.0.0.0/33", "host", "fe80::1%eth0", "::ffff:10.0.0.1", "10.0.0.1:80"} {
+		if got, err := (EdgeBind{ProxyFrom: []string{wrong}}).ProxyPrefixes(); err == nil {
+			t.Errorf("%q is taken for %v", wrong, got)
+		}
 	}
 }

@@ -44,6 +44,18 @@ listeners {
   edge {
     addr      = ":7443"
     advertise = ""
+
+    # Layer-4 balancers whose TCP connections, here and at mqtt, begin with a PROXY
+    # protocol header of version 2, which names the device.
+    # proxy_protocol_from = ["10.0.0.0/8"]
+
+    # QUIC connection IDs by which a balancer finds the agent again (QUIC-LB, not
+    # encrypted). Without this block: random ones.
+    # quic_lb {
+    # config_id = 0 # of this layout at the balancer; 0 to 6
+    # server_id = "0a01" # this agent's, in hex; 1 to 15 bytes, as many for all agents
+    # nonce_length = 8 # random bytes; 4 to 18, with the server ID at most 19
+    # }
   }
 
   # Devices that speak MQTT over TLS, on a port of its own beside edge, which

@@ -81,10 +81,30 @@ func (g *gate) move(p *place, to net.Addr) bool {
 	if !p.held || p.source == source {
 		return false
 	}
+	g.put(p, source)
+	return true
+}
+
+// admit is move for a connection that is not let in yet: a balancer has said
+// whose it is.
+func (g *gate) admit(p *place, device net.Addr) error {
+	source := sourceOf(device)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case !p.held || p.source == source:
+	case g.full(source):
+		return g.refuse(reasonSourceFull)
+	default:
+		g.put(p, source)
+	}
+	return nil
+}
+
+func (g *gate) put(p *place, source netip.Addr) {
 	g.forget(p.source)
 	g.bySource[source]++
 	p.source = source
-	return true
 }
 
 // leave gives a place back, once.

@@ -25,6 +25,7 @@ const (
 	reasonStalled       reason = "stalled"
 	reasonRevoked       reason = "revoked"
 	reasonBusy          reason = "busy"
+	reasonProxy         reason = "proxy"
 )
 
 const (
@@ -70,7 +71,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 func (m *metrics) declare() {
 	for _, r := range []reason{
 		reasonDraining, reasonAgentFull, reasonSourceFull, reasonHandshakeRate, reasonQuiet, reasonHeader, reasonPath, reasonHost,
-		reasonMethod, reasonUpgrade, reasonHeaderFields, reasonIdentity, reasonStalled, reasonRevoked, reasonBusy,
+		reasonMethod, reasonUpgrade, reasonHeaderFields, reasonIdentity, reasonStalled, reasonRevoked, reasonBusy, reasonProxy,
 	} {
 		m.refused.WithLabelValues(string(r))
 	}

@@ -24,6 +24,9 @@ func (s *Server) listenQUIC() error {
 		VerifySourceAddress: s.mustProveAddress,
 		ConnContext:         s.admitQUIC,
 	}
+	if s.cfg.QUICLB != nil {
+		s.transport.ConnectionIDGenerator = s.cfg.QUICLB
+	}
 	listener, err := s.transport.Listen(s.quicTLS(), s.quicConfig())
 	if err != nil {
 		return errors.Join(err, s.transport.Close())

@@ -70,7 +70,11 @@ func (s *Server) acceptTCP(l net.Listener, serve func(*tcpConn)) {
 			continue
 		}
 		s.track(known.known)
-		s.owned.Go(func() { serve(known) })
+		s.owned.Go(func() {
+			if s.introduce(known) {
+				serve(known)
+			}
+		})
 	}
 }
 
@@ -203,11 +207,19 @@ func reset(conn net.Conn) {
 // tcpConn ends when its peer stops taking bytes.
 type tcpConn struct {
 	net.Conn
-	s     *Server
-	known *connection
+	s      *Server
+	known  *connection
+	device net.Addr // that a balancer names; nil: the other end is the device
 
 	mu  sync.Mutex
 	set time.Time // what SetWriteDeadline asked for
+}
+
+func (c *tcpConn) RemoteAddr() net.Addr {
+	if c.device != nil {
+		return c.device
+	}
+	return c.Conn.RemoteAddr()
 }
 
 // Read ends the connection when the rest of a body has not come in time: what
