@@ -211,6 +211,7 @@ func (a *Agent) makeEdge() (err error) {
 		Handler:            http.HandlerFunc(a.serveEdge),
 		MQTT:               a.mqtt,
 		MQTTListener:       a.opts.Network.listener(a.sockets.mqtt),
+		EarlyData:          a.cfg.Listeners.Edge.EarlyData,
 		ProxyFrom:          proxies,
 		QUICLB:             quicLB(a.cfg.Listeners.Edge.QUICLB),
 		StatelessResetKey:  a.resetKey,

@@ -46,6 +46,9 @@ type Bind struct {
 type EdgeBind struct {
 	Addr      string `hcl:"addr"`
 	Advertise string `hcl:"advertise"`
+	// EarlyData serves GET, HEAD and OPTIONS over HTTP/3 in the first flight of a
+	// resumed connection (0-RTT); package edge says at what price. Default false.
+	EarlyData bool `hcl:"early_data"`
 	// ProxyFrom are addresses or prefixes of layer-4 balancers whose TCP connections
 	// begin with a PROXY protocol header of version 2, here and at MQTT. From
 	// others none is read. Default: no balancer.

@@ -45,6 +45,10 @@ listeners {
     addr      = ":7443"
     advertise = ""
 
+    # Serve GET, HEAD and OPTIONS over HTTP/3 in the first flight of a resumed
+    # connection (0-RTT). The service is told by Early-Data: 1 and may answer 425.
+    early_data = false
+
     # Layer-4 balancers whose TCP connections, here and at mqtt, begin with a PROXY
     # protocol header of version 2, which names the device.
     # proxy_protocol_from = ["10.0.0.0/8"]

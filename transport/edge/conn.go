@@ -32,6 +32,7 @@ type connection struct {
 
 	// Set when accepted, before it is tracked.
 	quic  *quic.Conn
+	early atomic.Bool   // it brought early data; set after quic
 	http3 *http3.Server // of this connection alone, so that it alone can be told to go; nil: it speaks MQTT
 
 	headers headerless // HTTP/3 only
@@ -73,6 +74,23 @@ func (s *Server) track(c *connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.connections[c] = struct{}{}
+}
+
+// join tracks a QUIC connection to be served, unless the edge drains: whoever
+// drains it has to know all of them.
+func (s *Server) join(c *connection) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.drainingStarted:
+		return false
+	default:
+	}
+	s.connections[c] = struct{}{}
+	if c.http3 == nil {
+		s.streams.Add(1)
+	}
+	return true
 }
 
 // left forgets a connection that has ended.

@@ -94,6 +94,13 @@ type Config struct {
 	// limits, logs and requests go by that. They have HeaderTimeout for it, and
 	// are refused without it. From others no header is read. Empty: from nobody.
 	ProxyFrom []netip.Prefix
+	// EarlyData takes requests by safe methods over HTTP/3 before a resumed
+	// handshake is complete (0-RTT): GET, HEAD and OPTIONS without content. The
+	// service is told by "Early-Data: 1" and may answer 425 (RFC 8470), which the
+	// device gets. Others are served when the handshake is complete, one round trip
+	// later. Early data has no forward secrecy, and who recorded it may be the first
+	// to deliver it.
+	EarlyData bool
 	// QUICLB lets a layer-4 balancer route QUIC by connection ID. Nil: they are
 	// random.
 	QUICLB *QUICLB
@@ -143,7 +150,7 @@ type Server struct {
 	dated   atomic.Pointer[second]
 
 	transport *quic.Transport // nil without UDP
-	quic      *quic.Listener
+	quic      *quic.EarlyListener
 	http      *http.Server // nil without TCP
 
 	accepting       context.Context // ends when no more connections are taken

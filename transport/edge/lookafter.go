@@ -43,6 +43,9 @@ func (s *Server) lookAfter() {
 
 func (s *Server) lookAt(c *connection, now time.Time, draining bool) {
 	s.follow(c)
+	if c.early.Load() && !c.isEarly() {
+		s.settle(c)
+	}
 	quiet := c.quietFor(now)
 	switch {
 	case draining && quiet >= drainQuiet:

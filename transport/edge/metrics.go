@@ -35,6 +35,9 @@ const (
 	handshakeDone   = "ok"
 	handshakeFailed = "failed"
 	handshakeRetry  = "retry" // asked to prove its address
+
+	earlyServed = "served"
+	earlyHeld   = "held"
 )
 
 type metrics struct {
@@ -42,6 +45,7 @@ type metrics struct {
 	handshakes  *prometheus.CounterVec
 	refused     *prometheus.CounterVec
 	migrations  prometheus.Counter
+	early       *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -62,6 +66,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "tidegate_edge_migrations_total",
 			Help: "QUIC connections of devices that were seen to go on from another address.",
 		}),
+		early: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tidegate_edge_early_requests_total",
+			Help: "Requests of devices in early data by result: served at once, or held until the handshake was complete.",
+		}, []string{"result"}),
 	}
 	m.declare()
 	return m, transport.Register(reg, m.all()...)
@@ -81,10 +89,12 @@ func (m *metrics) declare() {
 		m.handshakes.WithLabelValues(proto, handshakeFailed)
 	}
 	m.handshakes.WithLabelValues(protoQUIC, handshakeRetry)
+	m.early.WithLabelValues(earlyServed)
+	m.early.WithLabelValues(earlyHeld)
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.connections, m.handshakes, m.refused, m.migrations}
+	return []prometheus.Collector{m.connections, m.handshakes, m.refused, m.migrations, m.early}
 }
 
 func (m *metrics) unregister(reg prometheus.Registerer) { transport.Unregister(reg, m.all()...) }
