@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
@@ -177,6 +178,10 @@ var clientAuth = map[string]edge.ClientAuth{config.ClientAuthNone: edge.None, co
 
 func (a *Agent) makeEdge() (err error) {
 	l := a.cfg.Limits
+	proxies, err := a.cfg.Listeners.Edge.ProxyPrefixes()
+	if err != nil {
+		return err
+	}
 	a.mqtt, err = mqtt.New(mqtt.Config{
 		Handler:   publisher{a},
 		Elsewhere: a.elsewhere,
@@ -213,6 +218,9 @@ func (a *Agent) makeEdge() (err error) {
 		Handler:            http.HandlerFunc(a.serveEdge),
 		MQTT:               a.mqtt,
 		MQTTListener:       a.opts.Network.listener(a.sockets.mqtt),
+		EarlyData:          a.cfg.Listeners.Edge.EarlyData,
+		ProxyFrom:          proxies,
+		QUICLB:             quicLB(a.cfg.Listeners.Edge.QUICLB),
 		StatelessResetKey:  a.resetKey,
 		TokenGeneratorKey:  a.tokenKey,
 		Limits: edge.Limits{
@@ -226,11 +234,19 @@ func (a *Agent) makeEdge() (err error) {
 			HeaderTimeout:        l.HeaderTimeout,
 			BodyIdle:             l.BodyTimeout,
 			IdleTimeout:          l.IdleTimeout,
+			KeepAlive:            cmp.Or(l.KeepAlive, edge.NoKeepAlive),
 		},
 		Logger:  a.log,
 		Metrics: a.reg,
 	})
 	return err
+}
+
+func quicLB(c *config.QUICLB) *edge.QUICLB {
+	if c == nil {
+		return nil
+	}
+	return &edge.QUICLB{ConfigID: c.ConfigID, ServerID: c.Server(), NonceLength: c.NonceLength}
 }
 
 func (a *Agent) serveEdge(w http.ResponseWriter, r *http.Request) {

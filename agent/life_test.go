@@ -35,7 +35,7 @@ func spare(t *testing.T, m *dev.Mesh) *config.Config {
 	}
 	const any = "127.0.0.1:0"
 	l := &cfg.Listeners
-	l.Edge = config.Bind{Addr: any, Advertise: any}
+	l.Edge = config.EdgeBind{Addr: any, Advertise: any}
 	l.Mesh.Addr, l.Mesh.Advertise = any, any
 	l.LAN, l.WAN = config.Bind{Addr: any}, config.Bind{Addr: any}
 	l.Admin.Addr = any

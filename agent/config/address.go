@@ -84,6 +84,7 @@ func (l *loader) checkListeners() {
 	if c.Ready != nil {
 		open = append(open, l.bind(key+"ready", c.Ready.Addr, ""))
 	}
+	l.checkBalancers(c.Edge)
 	for i, a := range open {
 		for _, b := range open[:i] {
 			if a.clashes(b) {
@@ -113,6 +114,23 @@ func (l *loader) checkClients(key string, c *Control) {
 		l.name(key, name)
 		tokens[token], names[name] = true, true
 	}
+}
+
+func (l *loader) checkBalancers(c EdgeBind) {
+	const key = "listeners.edge."
+	if _, err := c.ProxyPrefixes(); err != nil {
+		l.fault(key+"proxy_protocol_from", "%v", err)
+	}
+	lb := c.QUICLB
+	if lb == nil {
+		return
+	}
+	l.within(key+"quic_lb.config_id", int64(lb.ConfigID), 0, 6)
+	id := lb.Server()
+	if len(id) < 1 || len(id) > 15 {
+		l.fault(key+"quic_lb.server_id", "%q is not 1 to 15 bytes in hex", lb.ServerID)
+	}
+	l.within(key+"quic_lb.nonce_length", int64(lb.NonceLength), 4, int64(19-min(max(1, len(id)), 15)))
 }
 
 func (l *loader) bind(key, addr, advertise string) listener {
@@ -179,6 +197,11 @@ var ErrNoAddress = errors.New("no address to advertise")
 // address (RFC 1918, RFC 4193), then its first global one. The error is of kind
 // ErrNoAddress: the network may come later.
 func (b Bind) AdvertiseAddr() (string, error) { return advertise(b.Addr, b.Advertise, machineAddrs) }
+
+// AdvertiseAddr is Bind.AdvertiseAddr for devices.
+func (b EdgeBind) AdvertiseAddr() (string, error) {
+	return advertise(b.Addr, b.Advertise, machineAddrs)
+}
 
 // AdvertiseAddr is Bind.AdvertiseAddr for the mesh.
 func (b MeshBind) AdvertiseAddr() (string, error) {

@@ -200,6 +200,9 @@ func (l *loader) checkLimits() {
 	l.between(key+"header_timeout", m.HeaderTimeout, time.Second, 5*time.Minute)
 	l.between(key+"body_timeout", m.BodyTimeout, time.Second, 10*time.Minute)
 	l.between(key+"idle_timeout", m.IdleTimeout, 5*time.Second, time.Hour)
+	if m.KeepAlive != 0 {
+		l.between(key+"keep_alive", m.KeepAlive, time.Second, 5*time.Minute)
+	}
 	l.within(key+"mqtt_packet", int64(m.MQTTPacket), 1<<10, 16<<20)
 	l.within(key+"mqtt_in_flight", int64(m.MQTTInFlight), 1, 65_535)
 	l.between(key+"mqtt_session_expiry", m.MQTTSessionExpiry, time.Second, 168*time.Hour)

@@ -11,7 +11,7 @@ func Defaults() *Config {
 		DrainTimeout: 30 * time.Second,
 		Log:          Log{Level: "info", Format: "text", Access: AccessLog{Sample: 0.01}},
 		Listeners: Listeners{
-			Edge:  Bind{Addr: ":7443"},
+			Edge:  EdgeBind{Addr: ":7443"},
 			Mesh:  MeshBind{Addr: ":7444", TCP: true},
 			LAN:   Bind{Addr: ":7946"},
 			WAN:   Bind{Addr: ":7947"},
@@ -36,6 +36,7 @@ func DefaultLimits() Limits {
 		HeaderTimeout:        10 * time.Second,
 		BodyTimeout:          30 * time.Second,
 		IdleTimeout:          60 * time.Second,
+		KeepAlive:            25 * time.Second,
 		MQTTPacket:           256 << 10,
 		MQTTInFlight:         64,
 		MQTTSessionExpiry:    time.Hour,
@@ -81,6 +82,8 @@ func presets(block any) {
 		b.DistrustFor = 5 * time.Minute
 		b.TTL = 15 * time.Second
 		b.DeregisterAfter = 30 * time.Minute
+	case *QUICLB:
+		b.NonceLength = 8
 	case *JWT:
 		b.Device = "sub"
 		b.Every = 5 * time.Minute

@@ -38,6 +38,10 @@ type Limits struct {
 	// IdleTimeout closes a connection without traffic. Default 60s, range
 	// 5s–1h; keep it above the devices' keep-alive.
 	IdleTimeout time.Duration `hcl:"idle_timeout"`
+	// KeepAlive is the silence of a QUIC connection after which the agent asks for a
+	// sign of life, so that the device's NAT does not forget it. Default 25s, range
+	// 1s–5m; 0s leaves it to the devices.
+	KeepAlive time.Duration `hcl:"keep_alive"`
 	// MQTTPacket is the largest MQTT packet taken from a device. Default 256KiB,
 	// range 1KiB–16MiB.
 	MQTTPacket Size `hcl:"mqtt_packet"`

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -106,7 +107,7 @@ func TestDefaultLimitsAreThoseOfTheEdge(t *testing.T) {
 		MaxHeaderBytes: int(l.MaxHeaderBytes), MaxHeaderFields: l.MaxHeaderFields,
 		StreamsPerConnection: l.StreamsPerConnection, ConnectionsPerAgent: l.Connections,
 		ConnectionsPerSource: l.ConnectionsPerSource, HandshakeRate: float64(l.HandshakesPerSecond),
-		RetryAbove: float64(l.RetryAbove), IdleTimeout: l.IdleTimeout,
+		RetryAbove: float64(l.RetryAbove), IdleTimeout: l.IdleTimeout, KeepAlive: l.KeepAlive,
 		HeaderTimeout: l.HeaderTimeout, BodyIdle: l.BodyTimeout,
 	}
 	if got != e {
@@ -132,5 +133,17 @@ func TestATokenOfDevelopmentIsWarnedOf(t *testing.T) {
 	}
 	if len(got.Warnings) != 1 || !strings.HasPrefix(got.Warnings[0], "identity.dev_token is set: whoever knows it is any device.") || strings.Contains(got.Warnings[0], "hunter2") {
 		t.Errorf("warnings = %q", got.Warnings)
+	}
+}
+
+func TestBalancersAreAddressesOrPrefixes(t *testing.T) {
+	got, err := EdgeBind{ProxyFrom: []string{"10.0.0.0/8", "192.0.2.1", "2001:db8::/32", "::1"}}.ProxyPrefixes()
+	if err != nil || fmt.Sprint(got) != "[10.0.0.0/8 192.0.2.1/32 2001:db8::/32 ::1/128]" {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, wrong := range []string{"", "10.0.0.0/33", "host", "fe80::1%eth0", "::ffff:10.0.0.1", "10.0.0.1:80"} {
+		if got, err := (EdgeBind{ProxyFrom: []string{wrong}}).ProxyPrefixes(); err == nil {
+			t.Errorf("%q is taken for %v", wrong, got)
+		}
 	}
 }

@@ -44,6 +44,22 @@ listeners {
   edge {
     addr      = ":7443"
     advertise = ""
+
+    # Serve GET, HEAD and OPTIONS over HTTP/3 in the first flight of a resumed
+    # connection (0-RTT). The service is told by Early-Data: 1 and may answer 425.
+    early_data = false
+
+    # Layer-4 balancers whose TCP connections, here and at mqtt, begin with a PROXY
+    # protocol header of version 2, which names the device.
+    # proxy_protocol_from = ["10.0.0.0/8"]
+
+    # QUIC connection IDs by which a balancer finds the agent again (QUIC-LB, not
+    # encrypted). Without this block: random ones.
+    # quic_lb {
+    # config_id = 0 # of this layout at the balancer; 0 to 6
+    # server_id = "0a01" # this agent's, in hex; 1 to 15 bytes, as many for all agents
+    # nonce_length = 8 # random bytes; 4 to 18, with the server ID at most 19
+    # }
   }
 
   # Devices that speak MQTT over TLS, on a port of its own beside edge, which
@@ -232,6 +248,7 @@ limits {
   header_timeout         = "10s"    # for a request's header; 1s to 5m
   body_timeout           = "30s"    # without progress of a request's body; 1s to 10m
   idle_timeout           = "60s"    # of a device connection; keep above the devices' keep-alive; 5s to 1h
+  keep_alive             = "25s"    # silence after which QUIC devices are asked for a sign of life; 1s to 5m, 0s: never
   mqtt_packet            = "256KiB" # the largest of a device; 1KiB to 16MiB
   mqtt_in_flight         = 64       # messages under way in a session; 1 to 65535
   mqtt_session_expiry    = "1h"     # the longest that a session outlives its connection; 1s to 168h

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"maps"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,8 +18,7 @@ import (
 
 // connection is what the edge knows about one device connection.
 type connection struct {
-	proto   string
-	leave   func()      // gives its place in the gate back
+	place               // in the gate
 	cut     func()      // ends it at once
 	unwatch func() bool // QUIC: who serves it sees to its end
 	device  atomic.Pointer[policy.Device]
@@ -35,11 +35,13 @@ type connection struct {
 
 	// Set when accepted, before it is tracked.
 	quic  *quic.Conn
+	early atomic.Bool   // it brought early data; set after quic
 	http3 *http3.Server // of this connection alone, so that it alone can be told to go; nil: it speaks MQTT
 
 	headers headerless // HTTP/3 only
 
 	// Only the goroutine that looks after the connections uses these.
+	at           net.Addr // where the device was
 	seenRequests uint64
 	busyAt       time.Time
 	retired      time.Time // when it was told to go, for a header that did not come
@@ -75,6 +77,29 @@ func (s *Server) track(c *connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.connections[c] = struct{}{}
+}
+
+// join tracks a QUIC connection to be served, unless the edge drains: whoever
+// drains it has to know all of them.
+func (s *Server) join(c *connection) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.drainingStarted:
+		return false
+	default:
+	}
+	s.connections[c] = struct{}{}
+	if c.http3 == nil {
+		s.streams.Add(1)
+	}
+	return true
+}
+
+// left forgets a connection that has ended.
+func (s *Server) left(c *connection) {
+	s.gate.leave(&c.place)
+	s.untrack(c)
 }
 
 func (s *Server) untrack(c *connection) {

@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,7 +93,22 @@ type Config struct {
 	MQTT *mqtt.Server
 	// MQTTListener takes MQTT alone, over TLS, on a port of its own. Nil: none.
 	MQTTListener net.Listener
-	Limits       Limits
+	// ProxyFrom are the balancers whose connections to TCP and MQTTListener begin
+	// with a header of the PROXY protocol, version 2, which names the device:
+	// limits, logs and requests go by that. They have HeaderTimeout for it, and
+	// are refused without it. From others no header is read. Empty: from nobody.
+	ProxyFrom []netip.Prefix
+	// EarlyData takes requests by safe methods over HTTP/3 before a resumed
+	// handshake is complete (0-RTT): GET, HEAD and OPTIONS without content. The
+	// service is told by "Early-Data: 1" and may answer 425 (RFC 8470), which the
+	// device gets. Others are served when the handshake is complete, one round trip
+	// later. Early data has no forward secrecy, and who recorded it may be the first
+	// to deliver it.
+	EarlyData bool
+	// QUICLB lets a layer-4 balancer route QUIC by connection ID. Nil: they are
+	// random.
+	QUICLB *QUICLB
+	Limits Limits
 
 	// StatelessResetKey is the agent's own, persisted and never shared; see
 	// transport.LoadOrCreateResetKey. Nil: none are sent.
@@ -120,7 +136,12 @@ func (c *Config) check() error {
 	case c.ClientAuth != None && (c.ClientCAs == nil || c.ClientCAs() == nil):
 		return fmt.Errorf("%w: client certificates are asked for, but no authority for them is given", ErrConfig)
 	}
-	return c.Limits.check()
+	if c.QUICLB != nil {
+		if err := c.QUICLB.check(); err != nil {
+			return err
+		}
+	}
+	return errors.Join(checkProxyFrom(c.ProxyFrom), c.Limits.check())
 }
 
 // Server is the edge of one agent. Its methods are safe for concurrent use.
@@ -134,7 +155,7 @@ type Server struct {
 	dated   atomic.Pointer[second]
 
 	transport *quic.Transport // nil without UDP
-	quic      *quic.Listener
+	quic      *quic.EarlyListener
 	http      *http.Server // nil without TCP
 
 	accepting       context.Context // ends when no more connections are taken

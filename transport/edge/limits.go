@@ -46,9 +46,16 @@ type Limits struct {
 	RetryAbove float64
 	// IdleTimeout closes a connection nothing was heard of: no packet on QUIC,
 	// no request on TCP. A QUIC connection that has shown no device is closed
-	// after so long without a request even when it sends keep-alives. Default
-	// 60 s: the 30 s after which common NATs forget a UDP flow, twice.
+	// after so long without a request whatever keeps it alive, one of HTTP/3 that
+	// has after twenty times as long. Default 60 s: the 30 s after which common
+	// NATs forget a UDP flow, twice.
 	IdleTimeout time.Duration
+	// KeepAlive is how long nothing may be heard of a QUIC connection before the
+	// edge asks for a sign of life, which also keeps the device's NAT from
+	// forgetting it; half of IdleTimeout where that is less. A device whose radio
+	// must sleep is better off without: see NoKeepAlive. Default 25 s: the 30 s
+	// after which common NATs forget a UDP flow, and room for a lost packet.
+	KeepAlive time.Duration
 	// HeaderTimeout bounds the handshake and the arrival of a request's header:
 	// on HTTP/1.1 the first one counted from the connection's start, on HTTP/3
 	// from the opening of the stream, looked at every quarter of this time. An
@@ -61,6 +68,10 @@ type Limits struct {
 	BodyIdle time.Duration
 }
 
+// NoKeepAlive as Limits.KeepAlive leaves it to devices to keep their connections
+// alive.
+const NoKeepAlive time.Duration = -1
+
 // DefaultLimits returns the documented defaults.
 func DefaultLimits() Limits {
 	return Limits{
@@ -72,6 +83,7 @@ func DefaultLimits() Limits {
 		HandshakeRate:        1_000,
 		RetryAbove:           200,
 		IdleTimeout:          60 * time.Second,
+		KeepAlive:            25 * time.Second,
 		HeaderTimeout:        10 * time.Second,
 		BodyIdle:             30 * time.Second,
 	}
@@ -87,6 +99,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.HandshakeRate, d.HandshakeRate)
 	orDefault(&l.RetryAbove, d.RetryAbove)
 	orDefault(&l.IdleTimeout, d.IdleTimeout)
+	orDefault(&l.KeepAlive, d.KeepAlive)
 	orDefault(&l.HeaderTimeout, d.HeaderTimeout)
 	orDefault(&l.BodyIdle, d.BodyIdle)
 	return l

@@ -312,11 +312,12 @@ func TestGateCountsExactly(t *testing.T) {
 		l := DefaultLimits()
 		l.ConnectionsPerSource, l.HandshakeRate = 5, 50
 		g := newGate(l, m)
-		var leave []func()
+		var taken []*place
 		enter := func(host byte) bool {
-			out, err := g.enter(&net.TCPAddr{IP: net.IPv4(10, 0, 0, host)}, protoTCP)
+			p := &place{proto: protoTCP}
+			err := g.enter(p, sourceAt(host))
 			if err == nil {
-				leave = append(leave, out)
+				taken = append(taken, p)
 			}
 			return err == nil
 		}
@@ -342,15 +343,19 @@ func TestGateCountsExactly(t *testing.T) {
 		if !enter(200) {
 			t.Fatal("the bucket does not fill again")
 		}
-		for _, out := range leave {
-			out()
-			out()
+		for _, p := range taken {
+			g.move(p, sourceAt(3))
+			g.leave(p)
+			g.leave(p)
+			g.move(p, sourceAt(4)) // a connection that has ended is nowhere
 		}
 		if g.open() != 0 || len(g.bySource) != 0 {
 			t.Fatalf("%d connections, %d sources left over", g.open(), len(g.bySource))
 		}
 	})
 }
+
+func sourceAt(host byte) net.Addr { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, host)} }
 
 func (b *bench) keepAlive3(t *testing.T, cert tls.Certificate) *http.Client {
 	client := b.client3(t, cert)

@@ -15,6 +15,10 @@ const (
 	drainTick  = 50 * time.Millisecond
 )
 
+// knownPatience is how many times Limits.IdleTimeout a known device may be without
+// a request: what the edge keeps alive would else be there for good.
+const knownPatience = 20
+
 // lookAfter closes the HTTP/3 connections that nobody uses or that are misused;
 // see Limits.IdleTimeout and Limits.HeaderTimeout.
 func (s *Server) lookAfter() {
@@ -38,11 +42,15 @@ func (s *Server) lookAfter() {
 }
 
 func (s *Server) lookAt(c *connection, now time.Time, draining bool) {
+	s.follow(c)
+	if c.early.Load() && !c.isEarly() {
+		s.settle(c)
+	}
 	quiet := c.quietFor(now)
 	switch {
 	case (draining || c.moving.Load()) && quiet >= drainQuiet:
 		closeQUIC(c.quic, http3.ErrCodeNoError, "draining")
-	case !draining && quiet >= s.cfg.Limits.IdleTimeout && !c.shown.Load():
+	case !draining && quiet >= s.patience(c):
 		s.metrics.refuse(reasonQuiet)
 		closeQUIC(c.quic, http3.ErrCodeNoError, "no request")
 	case !c.retired.IsZero():
@@ -50,6 +58,27 @@ func (s *Server) lookAt(c *connection, now time.Time, draining bool) {
 	default:
 		s.retireLate(c, now)
 	}
+}
+
+// patience is how long a connection may be without a request.
+func (s *Server) patience(c *connection) time.Duration {
+	if c.shown.Load() {
+		return knownPatience * s.cfg.Limits.IdleTimeout
+	}
+	return s.cfg.Limits.IdleTimeout
+}
+
+// follow counts a connection where its device went on (RFC 9000 section 9): to
+// another network, or behind another port of its NAT.
+func (s *Server) follow(c *connection) {
+	at := c.quic.RemoteAddr()
+	if at == c.at {
+		return
+	}
+	s.log.Debug("device moved", "from", c.at, "to", at)
+	c.at = at
+	s.metrics.migrations.Inc()
+	s.gate.move(&c.place, at)
 }
 
 // retireLate tells a connection to go when one of its requests has not shown its

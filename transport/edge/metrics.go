@@ -26,6 +26,7 @@ const (
 	reasonRevoked       reason = "revoked"
 	reasonBusy          reason = "busy"
 	reasonCertificate   reason = "certificate" // it is not of these authorities, or names nobody
+	reasonProxy         reason = "proxy"
 )
 
 const (
@@ -35,12 +36,17 @@ const (
 	handshakeDone   = "ok"
 	handshakeFailed = "failed"
 	handshakeRetry  = "retry" // asked to prove its address
+
+	earlyServed = "served"
+	earlyHeld   = "held"
 )
 
 type metrics struct {
 	connections *prometheus.GaugeVec
 	handshakes  *prometheus.CounterVec
 	refused     *prometheus.CounterVec
+	migrations  prometheus.Counter
+	early       *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -57,6 +63,14 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "tidegate_edge_refused_total",
 			Help: "Connections and requests of devices that the edge refused, by reason.",
 		}, []string{"reason"}),
+		migrations: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tidegate_edge_migrations_total",
+			Help: "QUIC connections of devices that were seen to go on from another address.",
+		}),
+		early: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tidegate_edge_early_requests_total",
+			Help: "Requests of devices in early data by result: served at once, or held until the handshake was complete.",
+		}, []string{"result"}),
 	}
 	m.declare()
 	return m, transport.Register(reg, m.all()...)
@@ -66,7 +80,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 func (m *metrics) declare() {
 	for _, r := range []reason{
 		reasonDraining, reasonAgentFull, reasonSourceFull, reasonHandshakeRate, reasonQuiet, reasonHeader, reasonPath, reasonHost,
-		reasonMethod, reasonUpgrade, reasonHeaderFields, reasonIdentity, reasonStalled, reasonRevoked, reasonBusy, reasonCertificate,
+		reasonMethod, reasonUpgrade, reasonHeaderFields, reasonIdentity, reasonStalled, reasonRevoked, reasonBusy, reasonCertificate, reasonProxy,
 	} {
 		m.refused.WithLabelValues(string(r))
 	}
@@ -76,10 +90,12 @@ func (m *metrics) declare() {
 		m.handshakes.WithLabelValues(proto, handshakeFailed)
 	}
 	m.handshakes.WithLabelValues(protoQUIC, handshakeRetry)
+	m.early.WithLabelValues(earlyServed)
+	m.early.WithLabelValues(earlyHeld)
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.connections, m.handshakes, m.refused}
+	return []prometheus.Collector{m.connections, m.handshakes, m.refused, m.migrations, m.early}
 }
 
 func (m *metrics) unregister(reg prometheus.Registerer) { transport.Unregister(reg, m.all()...) }

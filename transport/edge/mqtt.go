@@ -28,7 +28,7 @@ func (s *Server) serveMQTT(c *connection, conn net.Conn, cs *tls.ConnectionState
 //go:noinline
 func (s *Server) link(c *connection, conn net.Conn, cs *tls.ConnectionState) *mqtt.Link {
 	l := &mqtt.Link{Conn: conn, TLS: cs, Known: func(d policy.Device) error { return s.known(c, d) }}
-	if c.quic != nil {
+	if c.quic != nil && s.cfg.Limits.KeepAlive < 0 {
 		l.Silence = s.cfg.Limits.IdleTimeout
 	}
 	return l

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
@@ -24,7 +25,10 @@ func (s *Server) listenQUIC() error {
 		VerifySourceAddress: s.mustProveAddress,
 		ConnContext:         s.admitQUIC,
 	}
-	listener, err := s.transport.Listen(s.quicTLS(), s.quicConfig())
+	if s.cfg.QUICLB != nil {
+		s.transport.ConnectionIDGenerator = s.cfg.QUICLB
+	}
+	listener, err := s.transport.ListenEarly(s.quicTLS(), s.quicConfig())
 	if err != nil {
 		return errors.Join(err, s.transport.Close())
 	}
@@ -40,9 +44,10 @@ func (s *Server) quicConfig() *quic.Config {
 	return &quic.Config{
 		HandshakeIdleTimeout:  l.HeaderTimeout / 2, // quic-go gives the whole handshake twice that
 		MaxIdleTimeout:        l.IdleTimeout,
+		KeepAlivePeriod:       max(0, l.KeepAlive),
 		MaxIncomingStreams:    int64(l.StreamsPerConnection),
 		MaxIncomingUniStreams: uniStreams,
-		Allow0RTT:             false, // a replayed request would be accepted twice
+		Allow0RTT:             s.cfg.EarlyData,
 		Tracer:                s.trace,
 	}
 }
@@ -59,21 +64,22 @@ func (s *Server) mustProveAddress(net.Addr) bool {
 
 // admitQUIC runs for the first packet of a connection, before cryptography.
 func (s *Server) admitQUIC(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
-	leave, err := s.gate.enter(info.RemoteAddr, protoQUIC)
-	if err != nil {
+	c := &connection{place: place{proto: protoQUIC}, at: info.RemoteAddr}
+	if err := s.gate.enter(&c.place, c.at); err != nil {
 		return nil, err
 	}
-	c := &connection{proto: protoQUIC, leave: leave}
 	c.trusted.Store(s.authorities()) // what the handshake goes by is no older
 	c.headers.epoch, c.headers.most = s.epoch, s.cfg.Limits.StreamsPerConnection
 	c.unwatch = context.AfterFunc(ctx, func() { s.gone(c) })
 	return context.WithValue(ctx, connectionKey{}, c), nil
 }
 
-// gone forgets a connection that has ended.
+// gone is for a QUIC connection that has ended.
 func (s *Server) gone(c *connection) {
-	c.leave()
-	s.untrack(c)
+	s.left(c)
+	if c.early.Load() && !c.isEarly() {
+		s.settle(c)
+	}
 	c.settled.Do(func() { s.metrics.handshake(protoQUIC, handshakeFailed) })
 }
 
@@ -87,20 +93,55 @@ func (s *Server) serveHTTP3() {
 			}
 			return
 		}
-		if c := s.established(conn); c.http3 != nil {
-			s.served.Go(func() { s.serveConnection(c) })
-		} else {
-			s.streams.Add(1)
-			s.served.Go(func() { s.serveMQTTStream(c) })
-		}
+		s.served.Go(func() { s.serveQUIC(conn) })
 	}
 }
 
-func (s *Server) established(conn *quic.Conn) *connection {
+// serveQUIC serves a connection from when it may be served to its end.
+func (s *Server) serveQUIC(conn *quic.Conn) {
 	c := connectionFrom(conn.Context())
-	c.settled.Do(func() { s.metrics.handshake(protoQUIC, handshakeDone) })
 	c.quic = conn
 	c.cut = func() { closeQUIC(conn, http3.ErrCodeNoError, "revoked") }
+	if !s.mayBegin(c, conn) {
+		return
+	}
+	switch {
+	case !s.established(c, conn):
+		s.metrics.refuse(reasonDraining)
+		closeQUIC(conn, http3.ErrCodeNoError, "draining")
+	case c.http3 != nil:
+		s.serveConnection(c)
+	default:
+		s.serveMQTTStream(c)
+	}
+}
+
+// mayBegin waits until the handshake is complete, or early data has come that may
+// be looked at; false: neither will be.
+func (s *Server) mayBegin(c *connection, conn *quic.Conn) bool {
+	if s.cfg.EarlyData && broughtEarlyData(conn) {
+		c.early.Store(true)
+		return true
+	}
+	select {
+	case <-conn.HandshakeComplete():
+	case <-conn.Context().Done():
+		return false
+	case <-s.life.Done():
+		closeQUIC(conn, http3.ErrCodeNoError, "closing")
+		return false
+	}
+	s.settle(c)
+	return true
+}
+
+// settle counts a handshake, once it is complete.
+func (s *Server) settle(c *connection) {
+	c.settled.Do(func() { s.metrics.handshake(protoQUIC, handshakeDone) })
+}
+
+// established makes a connection ready to be served; false: the edge drains.
+func (s *Server) established(c *connection, conn *quic.Conn) bool {
 	state := quicState(conn)
 	if state.NegotiatedProtocol != protoMQTT {
 		c.http3 = &http3.Server{
@@ -109,12 +150,14 @@ func (s *Server) established(conn *quic.Conn) *connection {
 			Logger:         s.log,
 		}
 	}
-	s.track(c)
+	if !s.join(c) {
+		return false
+	}
 	s.shook(c, state)
 	if conn.Context().Err() != nil { // it ended before it was tracked
 		s.untrack(c)
 	}
-	return c
+	return true
 }
 
 func (s *Server) serveConnection(c *connection) {
@@ -127,14 +170,14 @@ func (s *Server) serveConnection(c *connection) {
 // turnAway closes connections whose handshake was under way when taking
 // connections ended.
 func (s *Server) turnAway() {
+	var all sync.WaitGroup
+	defer all.Wait()
 	for {
 		conn, err := s.quic.Accept(s.life)
 		if err != nil {
 			return
 		}
-		connectionFrom(conn.Context()).settled.Do(func() { s.metrics.handshake(protoQUIC, handshakeDone) })
-		s.metrics.refuse(reasonDraining)
-		closeQUIC(conn, http3.ErrCodeNoError, "draining")
+		all.Go(func() { s.serveQUIC(conn) })
 	}
 }
 

@@ -25,7 +25,7 @@ func (s *Server) serveTCPRequest(w http.ResponseWriter, r *http.Request) {
 		s.serveWebSocket(c, w, r)
 		return
 	}
-	s.serveRequest(c, w, r)
+	s.serveRequest(c, w, r, false)
 }
 
 // serveHTTP3Request is what the HTTP/3 server of a connection calls.
@@ -33,10 +33,10 @@ func (s *Server) serveHTTP3Request(c *connection, w http.ResponseWriter, r *http
 	if str, ok := r.Body.(interface{ StreamID() quic.StreamID }); ok {
 		c.headers.over(str.StreamID())
 	}
-	s.serveRequest(c, w, r)
+	s.serveRequest(c, w, r, s.settleEarly(c, r))
 }
 
-func (s *Server) serveRequest(c *connection, w http.ResponseWriter, r *http.Request) {
+func (s *Server) serveRequest(c *connection, w http.ResponseWriter, r *http.Request, early bool) {
 	c.begin()
 	defer c.end()
 	if p := s.fault(r); p != nil {
@@ -44,6 +44,9 @@ func (s *Server) serveRequest(c *connection, w http.ResponseWriter, r *http.Requ
 		return
 	}
 	transport.StripEdge(r.Header)
+	if early {
+		r.Header[earlyData] = []string{"1"}
+	}
 	r.URL.Scheme, r.URL.Host, r.URL.User = "", "", nil // absolute form, RFC 9112 section 3.2.2
 	identified, err := s.identify(c, r)
 	if err != nil {

@@ -44,8 +44,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// stopTaking refuses new connections and waits until every connection that was
-// taken is known and served.
+// stopTaking refuses new connections. Those that were taken are known by then, or
+// will be turned away.
 func (s *Server) stopTaking() {
 	s.gate.shut()
 	s.stopAccepting()
@@ -81,6 +81,7 @@ func (s *Server) Close() error {
 			for _, c := range s.tracked() {
 				closeQUIC(c.quic, http3.ErrCodeNoError, "")
 			}
+			s.end()
 			s.served.Wait()
 			errs = append(errs, s.quic.Close())
 		}

@@ -64,25 +64,19 @@ func (s *Server) acceptTCP(l net.Listener, serve func(*tcpConn)) {
 			}
 			return
 		}
-		leave, err := s.gate.enter(conn.RemoteAddr(), protoTCP)
-		if err != nil {
+		known := &tcpConn{Conn: conn, s: s, known: &connection{place: place{proto: protoTCP}, cut: func() { reset(conn) }}}
+		if err := s.gate.enter(&known.known.place, conn.RemoteAddr()); err != nil {
 			reset(conn)
 			continue
 		}
-		known := s.knownTCP(conn, leave)
-		s.owned.Go(func() { serve(known) })
+		known.known.trusted.Store(s.authorities()) // what the handshake goes by is no older
+		s.track(known.known)
+		s.owned.Go(func() {
+			if s.introduce(known) {
+				serve(known)
+			}
+		})
 	}
-}
-
-func (s *Server) knownTCP(conn net.Conn, leave func()) *tcpConn {
-	c := &connection{proto: protoTCP, cut: func() { reset(conn) }}
-	c.leave = func() {
-		leave()
-		s.untrack(c)
-	}
-	c.trusted.Store(s.authorities()) // what the handshake goes by is no older
-	s.track(c)
-	return &tcpConn{Conn: conn, known: c, idle: s.cfg.Limits.BodyIdle, epoch: s.epoch}
 }
 
 // stateOf has the large copy on the heap: connections that wait for their next
@@ -214,12 +208,19 @@ func reset(conn net.Conn) {
 // tcpConn ends when its peer stops taking bytes.
 type tcpConn struct {
 	net.Conn
-	known *connection
-	idle  time.Duration
-	epoch time.Time
+	s      *Server
+	known  *connection
+	device net.Addr // that a balancer names; nil: the other end is the device
 
 	mu  sync.Mutex
 	set time.Time // what SetWriteDeadline asked for
+}
+
+func (c *tcpConn) RemoteAddr() net.Addr {
+	if c.device != nil {
+		return c.device
+	}
+	return c.Conn.RemoteAddr()
 }
 
 // Read ends the connection when the rest of a body has not come in time: what
@@ -234,7 +235,7 @@ func (c *tcpConn) Read(b []byte) (int, error) {
 
 func (c *tcpConn) restIsLate() bool {
 	by := c.known.skipBy.Load()
-	return by != 0 && int64(time.Since(c.epoch)) >= by
+	return by != 0 && int64(time.Since(c.s.epoch)) >= by
 }
 
 func (c *tcpConn) Write(b []byte) (int, error) {
@@ -245,7 +246,7 @@ func (c *tcpConn) Write(b []byte) (int, error) {
 }
 
 func (c *tcpConn) writeBy() time.Time {
-	by := time.Now().Add(c.idle)
+	by := time.Now().Add(c.s.cfg.Limits.BodyIdle)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.set.IsZero() && c.set.Before(by) {
@@ -266,7 +267,7 @@ func (c *tcpConn) SetDeadline(t time.Time) error {
 }
 
 func (c *tcpConn) Close() error {
-	c.known.leave()
+	c.s.left(c.known)
 	return c.Conn.Close()
 }
 

@@ -60,6 +60,9 @@ func (s *Server) quicTLS() *tls.Config {
 	if s.cfg.MQTT != nil {
 		conf.NextProtos = append(conf.NextProtos, protoMQTT)
 	}
+	if s.cfg.EarlyData {
+		s.takeEarlyOnce(conf)
+	}
 	return s.followAuthorities(conf)
 }
 
