@@ -77,6 +77,7 @@ type Agent struct {
 	retries   *policy.RetryBudget
 
 	admissions *admissions
+	batches    *batches
 	buffers    sync.Pool
 
 	started  atomic.Bool
@@ -125,6 +126,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Agent, error) 
 	a.denied.set(cfg.TLS.Mesh.Deny)
 	a.metrics = newMetrics(reg, &a.active)
 	a.admissions = newAdmissions(a.metrics.shed)
+	a.batches = newBatches(a.metrics.batches)
 	reg.MustRegister(a.admissions)
 	a.buffers.New = func() any { return new([copyBuffer]byte) }
 	a.view.Store(&policy.View{Agent: cfg.Name, Region: cfg.Region, Group: cfg.Group})
@@ -275,6 +277,7 @@ func (a *Agent) announce(ctx context.Context, leaving bool) {
 // ends. Close comes next.
 func (a *Agent) Drain(ctx context.Context) error {
 	a.SetDraining(ctx, true)
+	a.batches.flush()
 	var all sync.WaitGroup
 	var edgeErr, meshErr, egressErr error
 	all.Go(func() { edgeErr = a.edge.Shutdown(ctx) })
@@ -293,6 +296,7 @@ func (a *Agent) Close() error {
 		if a.cancel != nil {
 			a.cancel()
 		}
+		a.batches.end()
 		if a.mqtt != nil {
 			a.mqtt.Close() // before the edge cuts connections: nobody died, so no will is due
 		}
