@@ -3,7 +3,7 @@
 # make test    everything; installs what it needs first
 # make lint    gofmt, vet, staticcheck
 # make bench   this agent, a bare handler and Caddy, in one run
-# make devices   what idle devices cost, beside bare servers
+# make devices   what devices cost: idle, handshakes, batching, a storm
 # make overload  agents under more than they can take, beside Caddy, HAProxy and failsafe-go
 
 SHELL       := /bin/bash
@@ -60,7 +60,7 @@ bench:
 	go run ./test/bench
 
 .PHONY: devices
-devices:
+devices: tools
 	go run ./test/devices
 
 .PHONY: overload

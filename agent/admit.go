@@ -20,6 +20,8 @@ type passage struct {
 	deadline time.Time
 	until    time.Time   // the device's own deadline; zero: none
 	usage    *quotaUsage // nil: the service has no quota
+	messages int         // that it carries; 0 counts as 1
+	judged   bool        // they have been let in one by one, where it asks next
 
 	held   atomic.Pointer[door] // whose slot it is; nil: none
 	sample policy.Sample        // what giving it back will say
@@ -100,14 +102,19 @@ func (x *exchange) cohort() uint8 {
 
 func (x *exchange) beginQuota(rule policy.QuotaRule) (over bool) {
 	u := &quotaUsage{quota: x.gate.quotaOf(rule)}
-	over, u.slot = u.quota.Begin(rule.Tenant(&x.message.Device), x.gate.local.Stats().Limit)
+	limit := x.gate.local.Stats().Limit
+	if batch := x.batching(); batch != nil { // a slot takes in so many
+		limit *= batch.Messages
+	}
+	over, u.slot = u.quota.Begin(rule.Tenant(&x.message.Device), limit)
 	x.usage = u
 	return over
 }
 
 // enter asks for a slot; the request waits for it only when told to.
 func (x *exchange) enter(d *door, wait bool) policy.Admit {
-	entry := policy.Entry{Rank: x.rank, Deadline: x.deadline}
+	entry := policy.Entry{Rank: x.rank, Deadline: x.deadline, Messages: x.messages, Judged: x.judged}
+	x.judged = false
 	if !wait {
 		return x.hold(d, d.Enter(time.Now(), entry, nil))
 	}

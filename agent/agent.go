@@ -85,6 +85,7 @@ type Agent struct {
 	retries   *policy.RetryBudget
 
 	admissions *admissions
+	batches    *batches
 	buffers    sync.Pool
 
 	started  atomic.Bool
@@ -136,6 +137,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Agent, error) 
 	a.denied.set(cfg.TLS.Mesh.Deny)
 	a.metrics = newMetrics(reg, &a.active)
 	a.admissions = newAdmissions(a.metrics.shed)
+	a.batches = newBatches(a.metrics.batches)
 	reg.MustRegister(a.admissions)
 	a.buffers.New = func() any { return new([copyBuffer]byte) }
 	a.view.Store(&policy.View{Agent: cfg.Name, Region: cfg.Region, Group: cfg.Group})
@@ -292,6 +294,7 @@ func (a *Agent) announce(ctx context.Context, leaving bool) {
 // ends. Close comes next.
 func (a *Agent) Drain(ctx context.Context) error {
 	a.SetDraining(ctx, true, 0)
+	a.batches.flush()
 	a.moveAll(ctx)
 	var all sync.WaitGroup
 	var edgeErr, meshErr, egressErr error
@@ -316,6 +319,7 @@ func (a *Agent) Close() error {
 		if a.hook != nil {
 			a.hook.Close() // before those who wait for it
 		}
+		a.batches.end()
 		if a.mqtt != nil {
 			a.mqtt.Close() // before the edge cuts connections: nobody died, so no will is due
 		}

@@ -245,6 +245,7 @@ func (j *journey) tunnelRequest(rtt time.Duration) *http.Request {
 	transport.Forward{
 		Class:    j.decision.Route.Class,
 		Rank:     j.rank,
+		Messages: j.messages,
 		Deadline: farDeadline(time.Until(deadline), rtt),
 		Target:   j.decision.Target,
 		Device:   j.message.Device.ID,

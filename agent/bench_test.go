@@ -48,6 +48,8 @@ func handling(tb testing.TB, src string, h http.Handler) *Agent {
 	}
 	a.metrics = newMetrics(prometheus.NewRegistry(), &a.active)
 	a.admissions = newAdmissions(a.metrics.shed)
+	a.batches = newBatches(a.metrics.batches)
+	tb.Cleanup(a.batches.end)
 	tb.Cleanup(a.upstream.Close)
 	a.buffers.New = func() any { return new([copyBuffer]byte) }
 	a.view.Store(join(inputs{

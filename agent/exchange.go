@@ -12,6 +12,7 @@ import (
 	"github.com/tidegate/tidegate/agent/upstream"
 	"github.com/tidegate/tidegate/policy"
 	"github.com/tidegate/tidegate/transport/edge"
+	"github.com/tidegate/tidegate/transport/mqtt"
 )
 
 // exchange is one message on its way from a device, or from a local service,
@@ -25,7 +26,8 @@ type exchange struct {
 	decision policy.Decision
 	body     *body
 	started  time.Time
-	service  string // called by name through the egress; empty for devices
+	service  string            // called by name through the egress; empty for devices
+	pub      *mqtt.Publication // that it came as; nil: as a request
 	passage
 
 	region   string // that served, or failed last

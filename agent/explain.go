@@ -65,7 +65,19 @@ func (a *Agent) explainDecision(ans *admin.ExplainAnswer, v *policy.View, m *pol
 	if len(plan.Legs) > 0 {
 		ans.Admission = a.explainAdmission(v, &d, m, plan.Order(rand.Uint64()).At(0), trace)
 	}
+	explainBatch(&d, m, trace)
 	a.explainPlace(ans, v, plan, trace)
+}
+
+func explainBatch(d *policy.Decision, m *policy.Message, trace *policy.Trace) {
+	switch batch := d.Route.Batch; {
+	case batch == nil:
+	case m.Method != policy.MethodPublish:
+		trace.Pass("batch", d.Route.Name, "only what is published over MQTT gathers")
+	default:
+		trace.Take("batch", d.Route.Name, "gathers with others for %s: until there are %d messages, %d KiB, or the first has waited %s",
+			d.Path, batch.Messages, (batch.Bytes+1023)>>10, batch.Wait)
+	}
 }
 
 // decideLike decides by the host whose message it is: devices are refused

@@ -1,11 +1,14 @@
 package agent
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/tidegate/tidegate/agent/admin"
+	"github.com/tidegate/tidegate/policy"
 )
 
 const explained = `
@@ -86,5 +89,18 @@ func TestExplainTakesATopic(t *testing.T) {
 	}
 	if _, err := a.Explain(admin.ExplainRequest{Method: "POST", Path: "devices/d 1/telemetry"}); err == nil {
 		t.Error("a path without a slash")
+	}
+}
+
+func TestExplainShowsWhatGathers(t *testing.T) {
+	a := handling(t, fmt.Sprintf(batchPolicy, "20ms"), http.NotFoundHandler())
+	for method, want := range map[string]policy.Step{
+		"PUBLISH": {Stage: "batch", Subject: "in", Taken: true, Reason: "gathers with others for /events: until there are 5 messages, 8 KiB, or the first has waited 20ms"},
+		"POST":    {Stage: "batch", Subject: "in", Reason: "only what is published over MQTT gathers"},
+	} {
+		ans, err := a.Explain(admin.ExplainRequest{Method: method, Path: "/in/d1/x", Device: admin.ExplainDevice{ID: "d1"}})
+		if err != nil || !slices.Contains(ans.Steps, want) {
+			t.Errorf("%s: %v, %+v", method, err, ans.Steps)
+		}
 	}
 }

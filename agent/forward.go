@@ -50,7 +50,23 @@ func (x *exchange) forward() {
 		return
 	}
 	j := journey{exchange: x, order: plan.Order(rand.Uint64())}
-	if d, admit := j.admit(); admit.Verdict != policy.Admitted {
+	if x.batching() == nil || !j.gather() {
+		j.run()
+	}
+}
+
+// batching is how the message gathers with others; nil: it does not.
+func (x *exchange) batching() *policy.Batch {
+	if x.pub == nil {
+		return nil
+	}
+	return x.decision.Route.Batch
+}
+
+// run sends one message, and passes its answer on.
+func (j *journey) run() {
+	x, d := j.exchange, &j.decision
+	if d, admit := j.admit(x.enter); admit.Verdict != policy.Admitted {
 		x.turnAway(d, admit)
 		return
 	}
@@ -99,12 +115,12 @@ func (j *journey) doorOf(leg policy.Leg) *door {
 	return j.agent.admissions.door(j.gate, leg.Region)
 }
 
-// admit takes a slot where the request should go first, if need be after a wait,
-// else in the next region when that has room at once. What both refuse is
+// admit asks for admission where the request should go first, if need be after a
+// wait, else in the next region when that has room at once. What both refuse is
 // refused for the reason of the first.
-func (j *journey) admit() (*door, policy.Admit) {
+func (j *journey) admit(ask func(d *door, wait bool) policy.Admit) (*door, policy.Admit) {
 	first := j.door()
-	refused := j.enter(first, true)
+	refused := ask(first, true)
 	if refused.Verdict == policy.Admitted || refused.Reason == policy.ShedDeadline || !time.Now().Before(j.deadline) {
 		return first, refused
 	}
@@ -113,7 +129,7 @@ func (j *journey) admit() (*door, policy.Admit) {
 	}
 	j.next++
 	second := j.door()
-	if admit := j.enter(second, false); admit.Verdict == policy.Admitted {
+	if admit := ask(second, false); admit.Verdict == policy.Admitted {
 		return second, admit
 	}
 	return first, refused

@@ -35,7 +35,9 @@ func (x *exchange) onwardHeader() http.Header {
 	if id := x.message.Device.ID; id != "" {
 		set(transport.HeaderDevice, id)
 	}
-	set("Forwarded", forwarded(x.r))
+	if x.r.RemoteAddr != "" { // a batch is of many
+		set("Forwarded", forwarded(x.r))
+	}
 	return h
 }
 

@@ -77,7 +77,8 @@ func (x *exchange) serveForward(fwd transport.Forward) {
 func (x *exchange) admitForward(fwd transport.Forward) *failure {
 	x.gate = x.agent.admissions.gate(fwd.Target.String())
 	x.rank, x.deadline = fwd.Rank.AsSpilled(), x.started.Add(fwd.Deadline)
-	x.sample = policy.Sample{Outcome: policy.OutcomeAbandoned, Class: fwd.Class}
+	x.messages = fwd.Messages
+	x.sample = policy.Sample{Outcome: policy.OutcomeAbandoned, Class: fwd.Class, Messages: fwd.Messages}
 	admit := x.enter(x.gate.local, true)
 	if admit.Verdict == policy.Admitted {
 		return nil
@@ -120,6 +121,7 @@ func (x *exchange) meshRequest(fwd transport.Forward) *upstream.Request {
 	delete(h, transport.HeaderDeadline)
 	delete(h, transport.HeaderRank)
 	delete(h, transport.HeaderRepeat)
+	delete(h, transport.HeaderMessages)
 	req := &upstream.Request{
 		Method:        x.r.Method,
 		RequestURI:    x.r.URL.RequestURI(),

@@ -27,6 +27,7 @@ type metrics struct {
 	shed     *prometheus.CounterVec
 	timeouts *prometheus.CounterVec
 	commands *prometheus.CounterVec
+	batches  *batchMetrics
 
 	bound       sync.Map   // boundKey → *boundSeries
 	boundServed sync.Map   // servedKey → prometheus.Counter
@@ -87,6 +88,7 @@ func newMetrics(reg prometheus.Registerer, active *atomic.Int64) *metrics {
 			"Request-Timeout headers of devices that were past (refused), invalid (ignored) or absurd (bounded).", "fault"),
 	}
 	reg.MustRegister(m.requests, m.latency, m.retries, m.served, m.failed, m.audited, m.policies, m.policyOK, m.views, m.plans, m.shed, m.timeouts, m.commands)
+	m.batches = newBatchMetrics(reg)
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "tidegate_requests_in_flight", Help: "Messages being handled now, from devices, local services and the mesh.",
 	}, func() float64 { return float64(active.Load()) }))

@@ -38,6 +38,9 @@ func (m *metrics) prune(v *policy.View) {
 	m.bound.Range(func(key, _ any) bool {
 		k := key.(boundKey)
 		class, ok := classOf(v.Policy, classes, k.route)
+		if !ok {
+			m.batches.forget(k.route)
+		}
 		if !ok || class != k.class || !inMesh(v, k.region) {
 			m.bound.Delete(k)
 			m.requests.DeleteLabelValues(k.route, k.class.String(), k.region, k.outcome)

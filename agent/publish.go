@@ -54,7 +54,7 @@ func (p publisher) Publish(ctx context.Context, pub *mqtt.Publication) mqtt.Verd
 	a := p.Agent
 	r := postOf(ctx, pub)
 	w := &publishWriter{header: http.Header{}}
-	x := &exchange{agent: a, view: a.view.Load(), w: w, r: r, started: time.Now()}
+	x := &exchange{agent: a, view: a.view.Load(), w: w, r: r, started: time.Now(), pub: pub}
 	x.message = messageOfPublication(r, pub)
 	x.body = &body{length: int64(len(pub.Payload)), small: pub.Payload}
 	x.begin()
@@ -106,11 +106,11 @@ func setEvent(h http.Header, pub *mqtt.Publication) {
 	}
 	h["Content-Type"] = []string{contentType}
 	h["Ce-Specversion"] = []string{"1.0"}
-	h["Ce-Type"] = []string{"io.tidegate.publish"}
+	h["Ce-Type"] = []string{eventType}
 	h["Ce-Id"] = []string{eventValue(pub.ID)}
-	h["Ce-Source"] = []string{"/devices/" + url.PathEscape(pub.Device.ID)}
+	h["Ce-Source"] = []string{eventSource(pub)}
 	h["Ce-Subject"] = []string{eventValue(pub.Topic)}
-	h["Ce-Time"] = []string{pub.Received.UTC().Format(time.RFC3339Nano)}
+	h["Ce-Time"] = []string{eventTime(pub)}
 	if pub.QoS > 0 { // the service can tell a repetition
 		h["Idempotency-Key"] = []string{strconv.QuoteToASCII(pub.ID)}
 	}

@@ -33,11 +33,17 @@ type Admission struct {
 	stats   atomic.Pointer[AdmissionStats] // as of the last tick
 }
 
-// Entry is a request that asks to be admitted.
+// Entry is a request that asks to be admitted. One that carries several messages
+// takes one slot; arrivals, ends and refusals, and so demand and capacity, count
+// messages.
 type Entry struct {
 	Rank     Rank
 	Deadline time.Time // zero: none
+	Messages int       // that it carries; 0 counts as 1
+	Judged   bool      // each of them was let in by Judge: they have arrived
 }
+
+func (e *Entry) messages() int { return max(1, e.Messages) }
 
 // AdmitVerdict says what becomes of a request.
 type AdmitVerdict uint8
@@ -109,9 +115,10 @@ type Admit struct {
 // OutcomeAbandoned it is how long an answer was waited for in vain; 0 when that
 // was not the service's fault.
 type Sample struct {
-	Latency time.Duration
-	Outcome Outcome
-	Class   Class
+	Latency  time.Duration
+	Outcome  Outcome
+	Class    Class
+	Messages int // as its Entry said
 }
 
 // Expectation is traffic that other regions will bring, in requests a second by

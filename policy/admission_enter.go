@@ -7,29 +7,44 @@ import "time"
 // Without one (nil) the request does not wait: where no slot is free it is
 // refused. An Admitted request must Leave.
 func (a *Admission) Enter(now time.Time, e Entry, w *Waiter) Admit {
-	rank := e.Rank.bounded()
-	a.meter.arrived(rank, a.inFlight.Load(), a.waiting.Load())
-	threshold := Rank(a.threshold.Load())
-	if rank < threshold {
-		return a.refuse(ShedOverload, threshold)
-	}
-	if floor := Rank(a.floor.Load()); floor > 0 && rank.AsSpilled() < floor {
-		return a.refuse(ShedOverload, max(threshold, rank+1))
-	}
-	if !e.Deadline.IsZero() && a.tooLate(now, e.Deadline) {
-		return a.refuse(ShedDeadline, threshold)
-	}
-	if a.waiting.Load() == 0 && a.take() {
-		return Admit{Admitted, ShedNone, threshold}
+	e.Rank = e.Rank.bounded()
+	judged := a.judge(now, &e)
+	if judged.Verdict != Admitted || a.waiting.Load() == 0 && a.take() {
+		return judged
 	}
 	if w == nil {
-		return a.refuse(ShedQueueFull, threshold)
+		return a.refuse(ShedQueueFull, judged.Threshold, e.messages())
 	}
-	return a.wait(now, rank, e.Deadline, w)
+	return a.wait(now, &e, w)
 }
 
-func (a *Admission) refuse(reason ShedReason, threshold Rank) Admit {
-	a.meter.shed.Add(1)
+// Judge says whether a message may gather with others that ask for one slot
+// together (Entry.Judged): it is refused as Enter would refuse it, or Admitted
+// without a slot. It must not Leave.
+func (a *Admission) Judge(now time.Time, e Entry) Admit {
+	e.Rank = e.Rank.bounded()
+	return a.judge(now, &e)
+}
+
+func (a *Admission) judge(now time.Time, e *Entry) Admit {
+	if !e.Judged {
+		a.meter.arrived(e.Rank, e.messages(), a.inFlight.Load(), a.waiting.Load())
+	}
+	threshold := Rank(a.threshold.Load())
+	if e.Rank < threshold {
+		return a.refuse(ShedOverload, threshold, e.messages())
+	}
+	if floor := Rank(a.floor.Load()); floor > 0 && e.Rank.AsSpilled() < floor {
+		return a.refuse(ShedOverload, max(threshold, e.Rank+1), e.messages())
+	}
+	if !e.Deadline.IsZero() && a.tooLate(now, e.Deadline) {
+		return a.refuse(ShedDeadline, threshold, e.messages())
+	}
+	return Admit{Admitted, ShedNone, threshold}
+}
+
+func (a *Admission) refuse(reason ShedReason, threshold Rank, messages int) Admit {
+	a.meter.shed.Add(uint64(messages))
 	return Admit{Shed, reason, threshold}
 }
 

@@ -16,8 +16,9 @@ type meter struct {
 	next     atomic.Uint32
 	recent   [recentArrivals]atomic.Uint32 // ranks plus one, 0: not yet
 
-	ended   atomic.Uint64
-	refused atomic.Uint64
+	ended   atomic.Uint64 // messages
+	freed   atomic.Uint64 // slots
+	refused atomic.Uint64 // messages
 	latency [int(Critical) + 1]latencySum
 	overdue latencySum
 	after   atomic.Int64 // samples of requests that began before say nothing
@@ -25,20 +26,25 @@ type meter struct {
 
 type latencySum struct{ count, sum atomic.Int64 }
 
-func (m *meter) arrived(rank Rank, inFlight, queued int64) {
-	m.arrivals[rank.band()].Add(1)
-	m.found.Add(uint64(inFlight))
+func (m *meter) arrived(rank Rank, messages int, inFlight, queued int64) {
+	n := uint64(messages)
+	m.arrivals[rank.band()].Add(n)
+	m.found.Add(uint64(inFlight) * n)
 	if queued > 0 {
-		m.queued.Add(uint64(queued))
+		m.queued.Add(uint64(queued) * n)
 	}
-	m.recent[m.next.Add(1)%recentArrivals].Store(uint32(rank) + 1)
+	for range min(messages, recentArrivals) {
+		m.recent[m.next.Add(1)%recentArrivals].Store(uint32(rank) + 1)
+	}
 }
 
 func (m *meter) left(at time.Duration, s Sample) {
-	m.ended.Add(1)
+	n := uint64(max(1, s.Messages))
+	m.ended.Add(n)
+	m.freed.Add(1)
 	switch s.Outcome {
 	case OutcomeRefused:
-		m.refused.Add(1)
+		m.refused.Add(n)
 	case OutcomeOK:
 		m.took(at, s.Latency, &m.latency[min(s.Class, Critical)])
 	case OutcomeAbandoned:
@@ -62,6 +68,7 @@ type window struct {
 	found, queued uint64
 	shed          uint64
 	ended         int64
+	freed         int64
 	refused       int64
 	latency       latencySums
 	overdue       givenUp
@@ -73,7 +80,7 @@ func (m *meter) read() (w window) {
 	}
 	w.found, w.queued = m.found.Swap(0), m.queued.Swap(0)
 	w.shed = m.shed.Swap(0)
-	w.ended, w.refused = int64(m.ended.Swap(0)), int64(m.refused.Swap(0))
+	w.ended, w.freed, w.refused = int64(m.ended.Swap(0)), int64(m.freed.Swap(0)), int64(m.refused.Swap(0))
 	for c := range m.latency {
 		w.latency[c].count = m.latency[c].count.Swap(0)
 		w.latency[c].sum = time.Duration(m.latency[c].sum.Swap(0))

@@ -63,7 +63,7 @@ func (a *Admission) tick(at, elapsed time.Duration) {
 
 // counts is what the rejector wants to know of a window.
 func (a *Admission) counts(w *window, elapsed time.Duration, dropped int) tickCounts {
-	t := tickCounts{elapsed: elapsed, arrived: float64(w.arrived()), ended: float64(w.ended), drops: dropped >= 0}
+	t := tickCounts{elapsed: elapsed, arrived: float64(w.arrived()), ended: float64(w.ended), freed: float64(w.freed), drops: dropped >= 0}
 	t.dropped = Rank(max(0, dropped))
 	if t.arrived > 0 {
 		t.inFlight, t.queued = float64(w.found)/t.arrived, float64(w.queued)/t.arrived
@@ -151,14 +151,14 @@ func (c *control) slots() int {
 	return int(c.limiter.limit)
 }
 
-// capacity in requests a second, 0 unknown: what was seen, but no more than the
+// capacity in messages a second, 0 unknown: what was seen, but no more than the
 // hard limit lets through.
 func (c *control) capacity() float64 {
 	seen := c.limiter.capacity.now(c.limiter.usual)
 	if c.hard == 0 || c.limiter.usual == 0 {
 		return seen
 	}
-	through := float64(c.hard) / c.limiter.usual.Seconds()
+	through := float64(c.hard) * c.rejector.carried() / c.limiter.usual.Seconds()
 	if seen == 0 {
 		return through
 	}

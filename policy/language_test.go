@@ -68,6 +68,33 @@ route "alarms" {
   }
 }
 
+route "gathered" {
+  match {
+    path = "/gathered/{id}"
+  }
+  forward {
+    service = "alarms"
+  }
+  rewrite {
+    path = "/events"
+  }
+  batch {
+    messages = 50
+    bytes    = "64KiB"
+    wait     = "5ms"
+  }
+}
+
+route "gathered_by_default" {
+  match {
+    path = "/gathered"
+  }
+  forward {
+    service = "alarms"
+  }
+  batch {}
+}
+
 route "unsafe" {
   match {
     path = "/unsafe"
@@ -143,6 +170,9 @@ func TestEveryKeyReachesTheCompiledPolicy(t *testing.T) {
 	same(t, "longest timeout of the split", r.Timeout, policy.DefaultTimeout)
 	same(t, "place", r.Place, "policy.hcl:31")
 
+	same(t, "batch", *routes["gathered"].Batch, policy.Batch{Messages: 50, Bytes: 64 << 10, Wait: 5 * time.Millisecond})
+	same(t, "default batch", *routes["gathered_by_default"].Batch, policy.Batch{Messages: 100, Bytes: 256 << 10, Wait: 20 * time.Millisecond})
+	same(t, "no batch", r.Batch == nil, true)
 	same(t, "own timeout", routes["unsafe"].Timeout, time.Second)
 	same(t, "not idempotent", routes["unsafe"].Retry, policy.Retry{Attempts: 1, Idempotent: policy.IdempotentNever})
 	same(t, "defaults", routes["other"].Retry, policy.Retry{Attempts: 2, Idempotent: policy.IdempotentByMethod})

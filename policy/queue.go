@@ -14,6 +14,7 @@ type Waiter struct {
 	Decided func(Admit)
 
 	rank    Rank
+	carries int  // messages
 	entered Rank // the threshold it was found to reach
 	since   time.Duration
 	until   time.Duration
@@ -52,24 +53,24 @@ func (d *decided) tell() {
 }
 
 // wait puts a request into the queue, displacing the lowest rank when it is full.
-func (a *Admission) wait(now time.Time, rank Rank, deadline time.Time, w *Waiter) Admit {
+func (a *Admission) wait(now time.Time, e *Entry, w *Waiter) Admit {
 	at := a.at(now)
 	var done decided
 	a.queue.mu.Lock()
 	a.dropExpired(at, &done)
 	a.admitWaiting(at, &done)
-	verdict := a.line(at, now, rank, deadline, w, &done)
+	verdict := a.line(at, now, e, w, &done)
 	a.admitWaiting(at, &done)
 	a.queue.mu.Unlock()
 	done.tell()
 	return verdict
 }
 
-func (a *Admission) line(at time.Duration, now time.Time, rank Rank, deadline time.Time, w *Waiter, done *decided) Admit {
-	q := &a.queue
+func (a *Admission) line(at time.Duration, now time.Time, e *Entry, w *Waiter, done *decided) Admit {
+	q, rank, messages := &a.queue, e.Rank, e.messages()
 	threshold := Rank(a.threshold.Load())
 	if rank < threshold {
-		return a.refuse(ShedOverload, threshold)
+		return a.refuse(ShedOverload, threshold, messages)
 	}
 	if len(q.waiters) == 0 && a.take() {
 		return Admit{Admitted, ShedNone, threshold}
@@ -77,16 +78,16 @@ func (a *Admission) line(at time.Duration, now time.Time, rank Rank, deadline ti
 	if len(q.waiters) >= a.queueBound() {
 		lowest := q.waiters[0]
 		if lowest.rank >= rank {
-			return a.dropRank(rank, ShedQueueFull)
+			return a.dropRank(rank, messages, ShedQueueFull)
 		}
 		a.removeWaiter(0)
-		done.add(lowest, a.dropRank(lowest.rank, ShedDisplaced))
+		done.add(lowest, a.dropRank(lowest.rank, lowest.carries, ShedDisplaced))
 	}
 	left := time.Duration(-1)
-	if !deadline.IsZero() {
-		left = max(0, deadline.Sub(now))
+	if !e.Deadline.IsZero() {
+		left = max(0, e.Deadline.Sub(now))
 	}
-	w.rank, w.entered, w.since, w.until = rank, threshold, at, at+a.patience(rank, left)
+	w.rank, w.carries, w.entered, w.since, w.until = rank, messages, threshold, at, at+a.patience(rank, left)
 	a.insertWaiter(w)
 	return Admit{Queued, ShedNone, threshold}
 }
@@ -136,7 +137,7 @@ func (a *Admission) removeWaiter(place int) {
 // dropRank refuses a request that was willing to wait, and raises the threshold
 // to where its class begins: until the queue is half as long no lower class shall
 // get in where this one could not.
-func (a *Admission) dropRank(rank Rank, reason ShedReason) Admit {
+func (a *Admission) dropRank(rank Rank, messages int, reason ShedReason) Admit {
 	q := &a.queue
 	q.dropped = max(q.dropped, int(rank))
 	if lowest := uint32(rank.lowestOfClass()); lowest > a.threshold.Load() {
@@ -144,7 +145,7 @@ func (a *Admission) dropRank(rank Rank, reason ShedReason) Admit {
 		a.threshold.Store(lowest)
 		q.relief = len(q.waiters) / 2
 	}
-	return a.refuse(reason, Rank(a.threshold.Load()))
+	return a.refuse(reason, Rank(a.threshold.Load()), messages)
 }
 
 // rule puts the controller's threshold back in force.
@@ -220,7 +221,7 @@ func (a *Admission) dropExpired(at time.Duration, done *decided) {
 			continue
 		}
 		a.removeWaiter(i)
-		done.add(w, a.dropRank(w.rank, ShedExpired))
+		done.add(w, a.dropRank(w.rank, w.carries, ShedExpired))
 	}
 }
 

@@ -24,20 +24,22 @@ const (
 
 // rejector finds the threshold. Not safe for concurrent use.
 type rejector struct {
-	in, out   float64       // per second
+	in, out   float64       // messages per second
+	freed     float64       // slots per second
 	inFlight  float64       // average found by arrivals
 	queued    float64       // the same
 	share     float64       // of the arrivals to refuse
 	latest    float64       // what arrivals of the last window found in flight or waiting
 	critical  time.Duration // since a critical was refused out of the queue
 	threshold Rank
-	room      float64 // requests a second that may be let in
+	room      float64 // messages a second that may be let in
 }
 
 // tickCounts is what a window's counters say to the rejector.
 type tickCounts struct {
 	elapsed          time.Duration
-	arrived, ended   float64
+	arrived, ended   float64 // messages
+	freed            float64 // slots
 	inFlight, queued float64 // averages found by arrivals; of the moment where there were none
 	dropped          Rank    // highest rank refused out of the queue
 	drops            bool
@@ -51,6 +53,7 @@ func (t *tickCounts) droppedCritical() bool {
 func (r *rejector) learn(t *tickCounts) {
 	r.in = followed(r.in, t.arrived, t.elapsed)
 	r.out = followed(r.out, t.ended, t.elapsed)
+	r.freed = followed(r.freed, t.freed, t.elapsed)
 	weight := weightOf(t.elapsed, shedMemory/2)
 	r.inFlight += weight * (t.inFlight - r.inFlight)
 	r.queued += weight * (t.queued - r.queued)
@@ -72,12 +75,20 @@ func followed(rate, count float64, elapsed time.Duration) float64 {
 	return smoothed(rate, seen, elapsed, shedMemory)
 }
 
-// potential is how many requests a second would end if every slot were taken, or
+// carried is how many messages a slot takes in at a time.
+func (r *rejector) carried() float64 {
+	if r.freed <= 0 {
+		return 1
+	}
+	return max(1, r.out/r.freed)
+}
+
+// potential is how many messages a second would end if every slot were taken, or
 // how many more the free ones can take in although nothing ended yet: where each
 // takes long, or has only just begun to come, the former says nothing.
 func (r *rejector) potential(limit float64) float64 {
 	free := max(0, limit-r.inFlight-r.queued)
-	return max(r.out*max(1, limit/max(r.inFlight, inFlightLeast)), r.out+free/shedMemory.Seconds())
+	return max(r.out*max(1, limit/max(r.inFlight, inFlightLeast)), r.out+free*r.carried()/shedMemory.Seconds())
 }
 
 // decide sets share and threshold for what arrived lately and what is expected.
@@ -92,7 +103,7 @@ func (r *rejector) decide(limit float64, ranks *rankMix, capacity float64) {
 		room = min(room, max(capacity, r.out))
 	}
 	bare := room
-	aim := max(1, room*queueAim.Seconds())
+	aim := max(1, room/r.carried()*queueAim.Seconds())
 	correction := min(max(queueGain*(aim-r.queued)/aim, -queueMostGain), queueMostGain)
 	room *= 1 + admitSurplus + correction
 	r.room = room

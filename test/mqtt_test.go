@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -30,6 +31,13 @@ import (
 
 const mqttPolicy = `
 service "inbox" {}
+service "far" {}
+route "gathered" {
+  match { path = "/devices/{id}/gathered/{rest...}" }
+  forward { service = "far" }
+  rewrite { path = "/events" }
+  batch { messages = 5 }
+}
 route "all" {
   match { path = "/devices/{id}/{rest...}" }
   forward { service = "inbox" }
@@ -67,6 +75,36 @@ func (b *inbox) count(want func(letter) bool) (n int) {
 	return n
 }
 
+// farBox is a service that takes batches and refuses every third message.
+type farBox struct {
+	mu      sync.Mutex
+	sizes   []int
+	headers []http.Header
+}
+
+func (b *farBox) take(w http.ResponseWriter, r *http.Request) {
+	var events []struct{ ID, Source, Subject string }
+	if err := json.NewDecoder(r.Body).Decode(&events); err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sizes, b.headers = append(b.sizes, len(events)), append(b.headers, r.Header)
+	type result struct {
+		ID     string `json:"id"`
+		Status int    `json:"status"`
+	}
+	answer := map[string][]result{"results": {}}
+	for _, e := range events {
+		if strings.HasSuffix(e.Subject, "/3") {
+			answer["results"] = append(answer["results"], result{e.ID, http.StatusUnprocessableEntity})
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
 func withBody(body string) func(letter) bool {
 	return func(l letter) bool { return l.body == body }
 }
@@ -76,17 +114,19 @@ func withBody(body string) func(letter) bool {
 type mqttMesh struct {
 	*dev.Mesh
 	box  *inbox
+	far  *farBox
 	dir  string
 	cert tls.Certificate
 }
 
 func newMQTTMesh(t *testing.T) *mqttMesh {
 	t.Helper()
-	m := &mqttMesh{box: &inbox{}, dir: t.TempDir()}
+	m := &mqttMesh{box: &inbox{}, far: &farBox{}, dir: t.TempDir()}
 	ctx, cancel := context.WithTimeout(t.Context(), 45*time.Second)
 	defer cancel()
 	var err error
-	m.Mesh, err = dev.Start(ctx, dev.Config{Regions: 2, Agents: 1, Policy: []byte(mqttPolicy), Services: []dev.Service{{Name: "inbox", Handler: m.box}}})
+	m.Mesh, err = dev.Start(ctx, dev.Config{Regions: 2, Agents: 1, Policy: []byte(mqttPolicy), Services: []dev.Service{
+		{Name: "inbox", Handler: m.box}, {Name: "far", Regions: []string{"eu-2"}, Handler: http.HandlerFunc(m.far.take)}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,6 +179,7 @@ func TestMQTTClients(t *testing.T) {
 	t.Run("mosquitto is refused", m.mosquittoRefused)
 	t.Run("paho over TLS", func(t *testing.T) { m.pahoPublishes(t, nil) })
 	t.Run("paho over QUIC", func(t *testing.T) { m.pahoPublishes(t, m.dialQUIC) })
+	t.Run("a batch crosses a border", m.batchCrosses)
 	t.Run("paho moves to the next region", m.pahoMoves)
 }
 
@@ -314,6 +355,38 @@ func (m *mqttMesh) pahoPublishes(t *testing.T, dial dialer) {
 	suback, err := cm.Subscribe(t.Context(), &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "devices/d2/#"}}})
 	if suback == nil || suback.Reasons[0] != 0x87 {
 		t.Errorf("another's topics: %+v, %v", suback, err)
+	}
+}
+
+// What gathers goes to another region in one request, and each message hears its own
+// result.
+func (m *mqttMesh) batchCrosses(t *testing.T) {
+	cm := m.paho(t, nil, m.edge(0))
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			rsp, err := cm.Publish(t.Context(), &paho.Publish{QoS: 1, Topic: fmt.Sprintf("devices/d1/gathered/%d", i), Payload: []byte("x")})
+			want := byte(0)
+			if i == 3 {
+				want = 0x99
+			}
+			if rsp == nil || rsp.ReasonCode != want {
+				t.Errorf("%d: %+v, %v", i, rsp, err)
+			}
+		})
+	}
+	all.Wait()
+	m.far.mu.Lock()
+	defer m.far.mu.Unlock()
+	messages := 0
+	for i, n := range m.far.sizes {
+		messages += n
+		if h := m.far.headers[i]; h.Get("Tidegate-Messages") != "" || h.Get("Tidegate-Region") != "eu-1" {
+			t.Errorf("%v", h)
+		}
+	}
+	if messages != 20 || len(m.far.sizes) > 10 {
+		t.Errorf("came as %d", m.far.sizes)
 	}
 }
 

@@ -20,8 +20,9 @@ const (
 	HeaderSubset   = "Tidegate-Subset"
 	HeaderDevice   = "Tidegate-Device"
 	HeaderRoute    = "Tidegate-Route"
-	HeaderRegion   = "Tidegate-Region" // where the message entered the mesh
-	HeaderRepeat   = "Tidegate-Repeat" // never or always; absent: by method
+	HeaderRegion   = "Tidegate-Region"   // where the message entered the mesh
+	HeaderRepeat   = "Tidegate-Repeat"   // never or always; absent: by method
+	HeaderMessages = "Tidegate-Messages" // absent: one
 
 	// HeaderControl names what one agent asks of another, about devices; such a
 	// request has none of the others.
@@ -41,6 +42,7 @@ type Forward struct {
 	Route    string             // for logs and metrics of the serving side; may be empty
 	Region   string             // origin
 	Repeat   policy.Idempotence // whether the serving side may process it twice
+	Messages int                // that the request carries, up to policy.MaxBatch; 0 counts as 1
 }
 
 // Set writes the forward into h, replacing what was there. A deadline out of
@@ -56,6 +58,7 @@ func (f Forward) Set(h http.Header) {
 	setOrDelete(h, HeaderDevice, f.Device)
 	setOrDelete(h, HeaderRoute, f.Route)
 	setOrDelete(h, HeaderRepeat, repeatWords[f.Repeat])
+	setOrDelete(h, HeaderMessages, messagesWord(f.Messages))
 }
 
 func setOrDelete(h http.Header, name, value string) {
@@ -83,6 +86,7 @@ func ReadForward(h http.Header) (Forward, error) {
 		{HeaderDevice, readInto(&f.Device, orEmpty(validDeviceID))},
 		{HeaderRoute, readInto(&f.Route, orEmpty(validName))},
 		{HeaderRepeat, func(v string) (err error) { f.Repeat, err = parseRepeat(v); return }},
+		{HeaderMessages, func(v string) (err error) { f.Messages, err = parseMessages(v); return }},
 	}
 	for _, field := range fields {
 		values := h[field.name]
@@ -136,6 +140,24 @@ func parseRepeat(s string) (policy.Idempotence, error) {
 		return 0, fmt.Errorf("%w: %.80q is neither never nor always", policy.ErrInvalid, s)
 	}
 	return policy.Idempotence(i), nil
+}
+
+func messagesWord(n int) string {
+	if n <= 1 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+func parseMessages(s string) (int, error) {
+	if s == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil || n < 1 || n > policy.MaxBatch {
+		return 0, fmt.Errorf("%w: %.80q is not 1 to %d messages", policy.ErrInvalid, s, policy.MaxBatch)
+	}
+	return int(n), nil
 }
 
 func parseDeadline(s string) (time.Duration, error) {

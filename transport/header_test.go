@@ -13,9 +13,9 @@ func TestForwardCrossesTheMesh(t *testing.T) {
 	for _, want := range []Forward{
 		{Class: policy.Critical, Rank: policy.MaxRank, Deadline: 1500 * time.Millisecond, Target: policy.Target{Service: "alarms", Subset: "canary"}, Device: "urn:d:1", Route: "alarms", Region: "eu-1", Repeat: policy.IdempotentNever},
 		{Class: policy.Bulk, Rank: policy.RankOf(policy.Bulk, 3, false, true), Deadline: time.Millisecond, Target: policy.Target{Service: "t"}, Region: "r"},
-		{Deadline: time.Second, Target: policy.Target{Service: "t"}, Region: "r", Repeat: policy.IdempotentAlways},
+		{Deadline: time.Second, Target: policy.Target{Service: "t"}, Region: "r", Repeat: policy.IdempotentAlways, Messages: policy.MaxBatch},
 	} {
-		h := http.Header{HeaderSubset: {"stale"}, HeaderDevice: {"stale"}, HeaderRepeat: {"never"}, "Tidegate-Later": {"x"}}
+		h := http.Header{HeaderSubset: {"stale"}, HeaderDevice: {"stale"}, HeaderRepeat: {"never"}, HeaderMessages: {"7"}, "Tidegate-Later": {"x"}}
 		want.Set(h)
 		if got, err := ReadForward(h); err != nil || got != want {
 			t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -33,6 +33,7 @@ func TestForgedForwardIsRefused(t *testing.T) {
 		HeaderDevice:   {"a", "b"},
 		HeaderRegion:   {""},
 		HeaderRepeat:   {"sometimes"},
+		HeaderMessages: {"1001"},
 	} {
 		h := http.Header{}
 		Forward{Deadline: time.Second, Target: policy.Target{Service: "s"}, Region: "r"}.Set(h)

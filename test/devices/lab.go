@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -88,49 +88,39 @@ func connect(n int) []byte {
 	return append(b, id...)
 }
 
-// idle is what each of n devices that do nothing costs the server, in bytes.
-func (l *lab) idle(ctx context.Context, k kind, n int) (float64, error) {
-	proc, line, err := child.StartSelf(ctx, filepath.Join(l.dir, k.role+".log"), k.role, envDir+"="+l.dir)
-	if err != nil {
-		return 0, err
-	}
-	defer proc.Kill()
-	addr, control, _ := strings.Cut(line, " ")
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	d := &devices{kind: k, addr: addr, client: l.client}
-	defer d.close()
-	if err := d.open(ctx, 0, 50); err != nil { // what the first ones bring about is not theirs
-		return 0, fmt.Errorf("%w: %s", err, proc.Tail())
-	}
-	before, err := memory(ctx, control)
-	if err != nil {
-		return 0, err
-	}
-	if err := d.open(ctx, 50, n); err != nil {
-		return 0, fmt.Errorf("%w: %s", err, proc.Tail())
-	}
-	time.Sleep(time.Second) // handshakes leave something to do behind
-	after, err := memory(ctx, control)
-	return float64(after-before) / float64(n), err
+// server is one of this program's servers, in a process of its own.
+type server struct {
+	*child.Process
+	addr    string // of TCP and UDP
+	control string
 }
 
-// memory asks a server what it holds after garbage collection, in bytes.
-func memory(ctx context.Context, control string) (int64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+control+"/", nil)
+func (l *lab) start(ctx context.Context, role string) (*server, error) {
+	proc, line, err := child.StartSelf(ctx, filepath.Join(l.dir, role+".log"), role, envDir+"="+l.dir)
 	if err != nil {
-		return 0, err
+		return nil, err
+	}
+	s := &server{Process: proc}
+	s.addr, s.control, _ = strings.Cut(line, " ")
+	return s, nil
+}
+
+// ask has a server do something, and returns what it says.
+func (s *server) ask(ctx context.Context, path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.control+path, nil)
+	if err != nil {
+		return nil, err
 	}
 	rsp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, err
+		return nil, fmt.Errorf("%w: %s", err, s.Tail())
 	}
 	defer rsp.Body.Close()
 	text, err := io.ReadAll(rsp.Body)
-	if err != nil {
-		return 0, err
+	if err == nil && rsp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %s", path, rsp.Status, text)
 	}
-	return strconv.ParseInt(string(text), 10, 64)
+	return text, err
 }
 
 // devices are connections that stay open.
@@ -225,6 +215,33 @@ func (d *devices) close() {
 	for _, c := range d.opened {
 		if c != nil {
 			_ = c.Close()
+		}
+	}
+}
+
+// freePort is a port of 127.0.0.1 that nobody listens at.
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, errors.Join(err, l.Close())
+}
+
+// awaitTCP waits until somebody listens at an address, ten seconds at most.
+func awaitTCP(ctx context.Context, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }

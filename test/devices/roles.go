@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -28,21 +29,29 @@ const (
 	roleTLS  = "serve-tls"
 	roleQUIC = "serve-quic"
 
+	roleMesh  = "serve-mesh"
+	roleFleet = "be-devices"
+
 	envDir      = "DEVICES_DIR"
 	fileCA      = "ca.pem"
 	fileCert    = "edge.pem"
 	fileKey     = "edge.key"
+	fileMeshCA  = "mesh-ca.pem"
+	fileDevice  = "device.pem" // of the mesh's authority, with its key
 	alpn        = "mqtt"
 	trustDomain = "devices.test"
 )
 
 // runRole serves in a role until the process is ended; false: it is none.
 func runRole(role string) bool {
-	serve, ok := map[string]func(net.Listener, net.PacketConn, *tls.Config) error{roleEdge: serveEdge, roleTLS: serveTLS, roleQUIC: serveQUIC}[role]
+	run, ok := map[string]func() error{
+		roleEdge: func() error { return runServer(serveEdge) }, roleTLS: func() error { return runServer(serveTLS) },
+		roleQUIC: func() error { return runServer(serveQUIC) }, roleMesh: runMesh, roleFleet: runFleet,
+	}[role]
 	if !ok {
 		return false
 	}
-	fmt.Fprintln(os.Stderr, "devices:", runServer(serve))
+	fmt.Fprintln(os.Stderr, "devices:", run())
 	os.Exit(1)
 	return true
 }
@@ -53,12 +62,10 @@ func runServer(serve func(net.Listener, net.PacketConn, *tls.Config) error) erro
 	if err != nil {
 		return err
 	}
-	authority, err := os.ReadFile(filepath.Join(dir, fileCA))
+	pool, err := poolOf(filepath.Join(dir, fileCA))
 	if err != nil {
 		return err
 	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(authority)
 	conf := &tls.Config{Certificates: []tls.Certificate{cert}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, NextProtos: []string{alpn}}
 	tcp, udp, err := listenPair()
 	if err != nil {
@@ -71,6 +78,16 @@ func runServer(serve func(net.Listener, net.PacketConn, *tls.Config) error) erro
 	go func() { _ = http.Serve(control, http.HandlerFunc(tellMemory)) }()
 	fmt.Println(tcp.Addr(), control.Addr())
 	return serve(tcp, udp, conf)
+}
+
+func poolOf(file string) (*x509.CertPool, error) {
+	authority, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(authority)
+	return pool, nil
 }
 
 // listenPair opens a port that is free on both TCP and UDP.
@@ -92,6 +109,7 @@ func tellMemory(w http.ResponseWriter, _ *http.Request) {
 	for range 6 { // each halves a stack at most, and connections are idle for longer than that
 		runtime.GC()
 	}
+	debug.FreeOSMemory() // so that the process holds no more than it uses
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	fmt.Fprint(w, m.HeapAlloc+m.StackInuse)
