@@ -260,6 +260,11 @@ func (a *Agent) Ready() (bool, string) {
 // ready, deregisters and tells its peers, while what arrives is still served. With
 // a rate so many devices a second are told to go elsewhere.
 func (a *Agent) SetDraining(ctx context.Context, on bool, perSecond float64) admin.DrainAnswer {
+	a.turn(ctx, on, perSecond)
+	return admin.DrainAnswer{Agent: a.cfg.Name, Draining: on, InFlight: int(a.active.Load()), Connections: a.edge.Connections()}
+}
+
+func (a *Agent) turn(ctx context.Context, on bool, perSecond float64) {
 	a.turning.Lock()
 	defer a.turning.Unlock()
 	if !on {
@@ -270,7 +275,6 @@ func (a *Agent) SetDraining(ctx context.Context, on bool, perSecond float64) adm
 		a.log.Info("draining", "on", on, "in_flight", a.active.Load())
 		a.announce(ctx, on)
 	}
-	return admin.DrainAnswer{Agent: a.cfg.Name, Draining: on, InFlight: int(a.active.Load()), Connections: a.edge.Connections()}
 }
 
 func (a *Agent) announce(ctx context.Context, leaving bool) {

@@ -71,9 +71,9 @@ func TestADrainWaitsForTheEndOfItsOpposite(t *testing.T) {
 	a.sockets, a.gossip = &sockets{meshAdvertise: "127.0.0.1:1", edgeAdvertise: "127.0.0.1:2"}, unstartedGossip(t)
 	a.draining.Store(true)
 	var both sync.WaitGroup
-	both.Go(func() { a.SetDraining(t.Context(), false, 0) })
+	both.Go(func() { a.turn(t.Context(), false, 0) })
 	<-c.registering
-	both.Go(func() { a.SetDraining(t.Context(), true, 0) })
+	both.Go(func() { a.turn(t.Context(), true, 0) })
 	select {
 	case <-c.deregistered:
 		t.Error("deregistered in the middle of registering")
