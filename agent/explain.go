@@ -42,6 +42,15 @@ func (a *Agent) explainDecision(ans *admin.ExplainAnswer, v *policy.View, m *pol
 		ans.Status, ans.Verdict = http.StatusForbidden, "refused: the policy does not allow this device "+m.Method+" "+m.Path
 		return
 	}
+	switch {
+	case m.Method != policy.MethodSubscribe && m.Method != policy.MethodCommand:
+	case m.Device.ID == "":
+		ans.Status, ans.Verdict = http.StatusUnauthorized, "refused: say which device it is about"
+		return
+	default:
+		ans.Status, ans.Verdict = http.StatusOK, "allowed"
+		return
+	}
 	d := decideLike(v.Policy, m, trace)
 	switch {
 	case d.Route == nil:
@@ -171,7 +180,7 @@ func messageIn(in admin.ExplainRequest) (*policy.Message, error) {
 	m := &policy.Message{
 		Method: method, Host: hostOnly(in.Host), Path: u.EscapedPath(), Query: u.RawQuery, Header: h,
 		Device:  policy.Device{ID: in.Device.ID, Properties: in.Device.Properties},
-		Payload: []byte(in.Payload),
+		Payload: []byte(in.Payload), Service: in.Service,
 	}
 	if strings.HasSuffix(m.Host, meshSuffix) {
 		m.Device = policy.Device{} // those are not for devices

@@ -92,6 +92,37 @@ func TestExplainTakesATopic(t *testing.T) {
 	}
 }
 
+func TestExplainSaysWhoMaySubscribeAndSendCommands(t *testing.T) {
+	a := handling(t, `
+service "svc" {}
+route "all" {
+  forward { service = "svc" }
+}
+access "devices" {
+  allow { subscribe = ["commands/${device.id}/#"] }
+}
+access "services" {
+  services = ["ops"]
+  allow { command = ["commands/${device.id}/#"] }
+}`, http.NotFoundHandler())
+	for _, c := range []struct {
+		method, topic, device, service string
+		status                         int
+	}{
+		{"SUBSCRIBE", "commands/d/+", "d", "", http.StatusOK},
+		{"SUBSCRIBE", "commands/+/x", "d", "", http.StatusForbidden},
+		{"SUBSCRIBE", "commands/d/+", "", "", http.StatusUnauthorized},
+		{"COMMAND", "commands/d/do", "d", "ops", http.StatusOK},
+		{"COMMAND", "commands/d/do", "d", "billing", http.StatusForbidden},
+		{"COMMAND", "commands/e/do", "d", "ops", http.StatusForbidden},
+	} {
+		ans, err := a.Explain(admin.ExplainRequest{Method: c.method, Path: c.topic, Device: admin.ExplainDevice{ID: c.device}, Service: c.service})
+		if err != nil || ans.Status != c.status || ans.Route != "" || c.device != "" && len(ans.Steps) == 0 {
+			t.Errorf("%+v: %+v, %v", c, ans, err)
+		}
+	}
+}
+
 func TestExplainShowsWhatGathers(t *testing.T) {
 	a := handling(t, fmt.Sprintf(batchPolicy, "20ms"), http.NotFoundHandler())
 	for method, want := range map[string]policy.Step{

@@ -145,6 +145,7 @@ type ExplainRequest struct {
 	Headers map[string][]string `json:"headers,omitempty"`
 	Device  ExplainDevice       `json:"device,omitzero"`
 	Payload string              `json:"payload,omitempty"`
+	Service string              `json:"service,omitempty"` // that sends a COMMAND
 }
 
 // ExplainDevice is the device of an ExplainRequest.

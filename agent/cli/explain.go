@@ -17,12 +17,13 @@ func newExplain() *cobra.Command {
 	var headers, properties []string
 	request := admin.ExplainRequest{}
 	cmd := &cobra.Command{
-		Use:   "explain METHOD PATH | PUBLISH TOPIC",
+		Use:   "explain METHOD PATH | PUBLISH TOPIC | SUBSCRIBE FILTER | COMMAND TOPIC",
 		Short: "Show what would happen to a message, step by step",
 		Long: "Asks an agent how it would treat a message, without sending one: the route and why the\n" +
 			"others were passed over, the class, the regions in order, the instance.",
 		Example: "  tidegate explain POST /v1/devices/d1/alarms -H 'X-Kind: alarm' --device d1\n" +
-			"  tidegate explain PUBLISH v1/devices/d1/alarms --device d1",
+			"  tidegate explain PUBLISH v1/devices/d1/alarms --device d1\n" +
+			"  tidegate explain COMMAND commands/d1/reboot --device d1 --service ops",
 		Args: cobra.ExactArgs(2),
 	}
 	flags := addAdminFlags(cmd)
@@ -30,6 +31,7 @@ func newExplain() *cobra.Command {
 	cmd.Flags().StringVar(&request.Host, "host", "", "`host` the device asks for")
 	cmd.Flags().StringVar(&request.Device.ID, "device", "", "`id` of the device")
 	cmd.Flags().StringArrayVar(&properties, "property", nil, "`name=value` of the device; repeatable")
+	cmd.Flags().StringVar(&request.Service, "service", "", "`name` of the egress client that sends a COMMAND")
 	cmd.Flags().StringVarP(&request.Payload, "data", "d", "", "`payload` of the message")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		request.Method, request.Path = strings.ToUpper(args[0]), args[1]
