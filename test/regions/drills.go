@@ -267,10 +267,10 @@ func (x *exercise) lossy() error {
 	return nil
 }
 
-// lead of a region, as an agent of another sees it.
+// lead of a region, as its agents see it: others do not care.
 func (x *exercise) lead(region string) (*agent, error) {
 	var ans admin.RegionsAnswer
-	if err := x.regions[0].agents[0].get(x.ctx, admin.PathRegions, &ans); err != nil {
+	if err := x.region(region).agents[0].get(x.ctx, admin.PathRegions, &ans); err != nil {
 		return nil, err
 	}
 	for _, r := range ans.Regions {

@@ -100,6 +100,7 @@ func start(ctx context.Context, opt options, out *output) (m *mesh, err error) {
 		{"certificates and keys", m.secrets}, {"Consul servers, joined over WAN", m.eachRegion((*region).startConsul)},
 		{"services", m.eachRegion((*region).startServices)}, {"agents", m.eachRegion((*region).startAgents)},
 		{"policy", m.applyPolicy}, {"devices", m.startDevices}, {"every agent sees the whole mesh", m.awaitWhole},
+		{"distances measured", m.tellDistances},
 	} {
 		began := time.Now()
 		if err := part.do(ctx); err != nil {
@@ -155,6 +156,9 @@ func (r *region) consulAddr() netip.Addr { return r.net.Addr(consulHost) }
 func (m *mesh) stop() error {
 	if m.wan == nil {
 		return nil
+	}
+	if m.devices != nil {
+		terminate(m.devices.proc)
 	}
 	var leaving sync.WaitGroup
 	for _, a := range m.agents() {

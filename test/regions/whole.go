@@ -5,6 +5,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/tidegate/tidegate/agent/admin"
@@ -102,17 +105,73 @@ func (a *agent) missingService(ctx context.Context) error {
 	return nil
 }
 
-// distances are the round-trip times an agent measures to other regions.
-func (a *agent) distances(ctx context.Context) (map[string]time.Duration, error) {
+// distance is a round trip that an agent measures to a region.
+type distance struct {
+	Event    string  `json:"event"` // distance
+	Agent    string  `json:"agent"`
+	Region   string  `json:"region"`
+	Set      float64 `json:"set_ms"`
+	Measured float64 `json:"measured_ms"`
+}
+
+// off is how far the figure is from what was set, in milliseconds.
+func (d *distance) off() float64 { return math.Abs(d.Measured - d.Set) }
+
+// near says that it is off by a tenth at most, or by what an agent waits for a CPU.
+func (d *distance) near() bool {
+	const slack = 5 // ms
+	return d.off() <= 0.1*d.Set+slack
+}
+
+// tellDistances says how far each agent finds each other region: the figure
+// nearest to what was set, until all are near or some time is over. Agents smooth
+// what they measure, and on a busy machine they take turns to be right.
+func (m *mesh) tellDistances(ctx context.Context) error {
+	const within = 10 * time.Second
+	best := map[string]distance{}
+	err := await(ctx, within, func() error {
+		for _, a := range m.agents() {
+			measured, err := a.distances(ctx)
+			if err != nil {
+				return err
+			}
+			for _, d := range measured {
+				if so, seen := best[d.Agent+d.Region]; !seen || d.off() < so.off() {
+					best[d.Agent+d.Region] = d
+				}
+			}
+		}
+		for _, d := range best {
+			if !d.near() {
+				return fmt.Errorf("agent %s finds region %s %.1f ms away, set are %g: the machine is busy", d.Agent, d.Region, d.Measured, d.Set)
+			}
+		}
+		return nil
+	})
+	for _, key := range slices.Sorted(maps.Keys(best)) {
+		m.out.event(best[key])
+	}
+	if err != nil && ctx.Err() == nil {
+		m.out.say("%s", err)
+	}
+	return ctx.Err()
+}
+
+// distances an agent measures to other regions.
+func (a *agent) distances(ctx context.Context) (found []distance, err error) {
 	var ans admin.RegionsAnswer
 	if err := a.get(ctx, admin.PathRegions, &ans); err != nil {
 		return nil, err
 	}
-	found := map[string]time.Duration{}
 	for _, r := range ans.Regions {
-		if r.RTTSeconds != nil && !r.Local {
-			found[r.Name] = time.Duration(*r.RTTSeconds * float64(time.Second))
+		if set := distanceBetween(a.region.name, r.Name); set > 0 && r.RTTSeconds != nil {
+			found = append(found, distance{"distance", a.name, r.Name, 1000 * set.Seconds(), 1000 * *r.RTTSeconds})
 		}
 	}
 	return found, nil
+}
+
+// distanceBetween two regions, 0 from one to itself.
+func distanceBetween(a, b string) time.Duration {
+	return max(distances[[2]string{a, b}], distances[[2]string{b, a}])
 }
