@@ -24,7 +24,7 @@ type stall struct {
 
 const (
 	stallTick   = 10 * time.Millisecond
-	mostStalled = 150 * time.Millisecond
+	mostStalled = 300 * time.Millisecond
 )
 
 func watchStalls() *stalls {
