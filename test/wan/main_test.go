@@ -67,6 +67,20 @@ func program(t testing.TB, name string) string {
 	return path
 }
 
+// measure fails the test when three measurements in a row are off: one may be
+// spoiled by what else the machine does.
+func measure(t testing.TB, once func() error) {
+	t.Helper()
+	var err error
+	for range 3 {
+		if err = once(); err == nil {
+			return
+		}
+		t.Log(err)
+	}
+	t.Error(err)
+}
+
 // near says whether a figure is within a tenth of what was set.
 func near(got, want float64) bool { return got >= 0.9*want && got <= 1.1*want }
 
