@@ -152,7 +152,7 @@ func (x *exercise) settle(mended time.Time) error {
 // bar keeps a bar; it is not judged when the machine stood still meanwhile.
 func (x *exercise) bar(b judge.Bar, from, until time.Time) {
 	b.Bar = x.drill.name + ": " + b.Bar
-	if longest := x.stalls.longest(from, until); !b.Pass && longest > mostStalled {
+	if longest := x.stalls.longest(from, until); !b.Pass && b.Refused == "" && longest > mostStalled {
 		b = b.Refuse(fmt.Sprintf("the machine stood still for %s", longest.Round(time.Millisecond)))
 	}
 	x.bars = append(x.bars, b)
