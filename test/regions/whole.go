@@ -117,15 +117,16 @@ type distance struct {
 // off is how far the figure is from what was set, in milliseconds.
 func (d *distance) off() float64 { return math.Abs(d.Measured - d.Set) }
 
-// near says that it is off by a tenth at most, or by what an agent waits for a CPU.
+// near says that it is off by a quarter at most, for agents change what they hold
+// a distance to be when it is off by that (policy.SteadyRTT), and by what they
+// wait for a CPU.
 func (d *distance) near() bool {
-	const slack = 5 // ms
-	return d.off() <= 0.1*d.Set+slack
+	const waiting = 5 // ms
+	return d.off() <= d.Set/4+waiting
 }
 
 // tellDistances says how far each agent finds each other region: the figure
-// nearest to what was set, until all are near or some time is over. Agents smooth
-// what they measure, and on a busy machine they take turns to be right.
+// nearest to what was set, until all are near or some time is over.
 func (m *mesh) tellDistances(ctx context.Context) error {
 	const within = 10 * time.Second
 	best := map[string]distance{}
