@@ -1,5 +1,6 @@
 # make build   bin/tidegate
 # make dev     a whole mesh on this machine
+# make regions   three regions on an emulated WAN, with real Consul; ARGS="--drill region-cut", see docs/regions.md
 # make test    everything; installs what it needs first
 # make lint    gofmt, vet, staticcheck
 # make bench   this agent, a bare handler and Caddy, in one run
@@ -32,6 +33,13 @@ bin/consul: test/consul.mod
 .PHONY: dev
 dev:
 	go run . dev
+
+# Not by "go run": that would leave it behind when it is killed itself.
+.PHONY: regions
+regions: build
+	go build -o bin/regions ./test/regions
+	consul="$$(command -v consul || go tool -n -modfile=test/consul.mod consul)"; \
+	  exec bin/regions --tidegate bin/tidegate --consul "$$consul" $(ARGS)
 
 .PHONY: tools
 tools:

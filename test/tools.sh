@@ -6,7 +6,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # program=package
 needed=(nginx=nginx-light gtlsclient=ngtcp2-client shellcheck=shellcheck ruby=ruby
-  vagrant=vagrant systemd-analyze=systemd curl=curl haproxy=haproxy mosquitto_pub=mosquitto-clients mosquitto=mosquitto)
+  vagrant=vagrant systemd-analyze=systemd curl=curl haproxy=haproxy mosquitto_pub=mosquitto-clients mosquitto=mosquitto
+  ping=iputils-ping)
 missing=()
 for pair in "${needed[@]}"; do
   PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")

@@ -22,9 +22,32 @@ type keeper struct {
 	cache  tls.ClientSessionCache
 	live   atomic.Pointer[Tunnel] // tunnels only; may have broken
 
+	answers atomic.Uint64 // to probes, or to requests
+	heard   uint64        // of those; the pulse loop only
+
 	failures int // dials in a row, QUIC; run only
 	tries    int // since a connection last settled; run only
 	warned   bool
+}
+
+// answered notes that a probe was answered: what a peer sends by itself shows that
+// it lives, and not that it can be reached.
+func (k *keeper) answered(took time.Duration, now time.Time) {
+	k.answers.Add(1)
+	k.mesh.metrics.probeAnswered(k.peer.Region, took)
+	k.mesh.cfg.Probes.RTT(k.peer, took, now)
+}
+
+// answeredSince says whether the peer answered something since this was asked last;
+// nil: nobody asks it anything.
+func (k *keeper) answeredSince() bool {
+	if k == nil {
+		return false
+	}
+	answers := k.answers.Load()
+	was := k.heard
+	k.heard = answers
+	return answers != was
 }
 
 func (k *keeper) tunnel() *Tunnel {
@@ -172,7 +195,7 @@ func (k *keeper) adopt(ctx context.Context, w wire, chain []*x509.Certificate, r
 	c := &connection{wire: w}
 	t := &tracked{peer: k.peer, kind: k.kind, chain: chain, wire: w, silence: k.mesh.timing.probeSilence}
 	if k.kind == tunnelKind {
-		c.tunnel = newTunnel(k.peer, w, &k.mesh.buffers, k.mesh.cfg.Limits.StreamsPerTunnel)
+		c.tunnel = newTunnel(k.peer, w, &k.mesh.buffers, k.mesh.cfg.Limits.StreamsPerTunnel, &k.answers)
 		t.tunnel, t.silence = c.tunnel, k.mesh.timing.silence
 	}
 	if err := k.mesh.track(t); err != nil {

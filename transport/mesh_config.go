@@ -102,8 +102,8 @@ type Probes struct {
 	// has what it says, at most 32 bytes, as its WantVector returned it: at most
 	// 1 MiB, nil for none.
 	Vector func(have []byte) []byte
-	// Heard: an authenticated packet came in from a peer that is probed or
-	// probes.
+	// Heard: a peer that is probed answered a probe, or a request, since the last Tick. What it sends by itself
+	// does not count: it may come through where nothing goes the other way.
 	Heard func(peer Peer, now time.Time)
 	// RTT: a probe was answered after d.
 	RTT func(peer Peer, d time.Duration, now time.Time)

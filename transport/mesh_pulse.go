@@ -13,7 +13,7 @@ const recheckEvery = 250 * time.Millisecond
 func (m *Mesh) pulseLoop() {
 	ticker := time.NewTicker(m.timing.pulse)
 	defer ticker.Stop()
-	p := pulse{mesh: m, heard: map[Peer]bool{}, last: time.Now(), checked: time.Now(), authorities: m.cfg.Credentials.Authorities()}
+	p := pulse{mesh: m, last: time.Now(), checked: time.Now(), authorities: m.cfg.Credentials.Authorities()}
 	for {
 		select {
 		case <-m.ctx.Done():
@@ -29,7 +29,6 @@ func (m *Mesh) pulseLoop() {
 type pulse struct {
 	mesh        *Mesh
 	conns       []*tracked
-	heard       map[Peer]bool // this beat; false: of no interest
 	last        time.Time
 	checked     time.Time
 	authorities *x509.CertPool
@@ -37,22 +36,20 @@ type pulse struct {
 
 func (p *pulse) beat(now time.Time) {
 	elapsed := p.elapsed(now)
-	clear(p.heard)
 	clear(p.conns)
 	p.conns = p.mesh.snapshot(p.conns[:0])
-	probed := p.mesh.probes.Load()
 	for _, t := range p.conns {
-		advanced := t.advance(elapsed)
-		if (t.kind == probeKind || probed.byPeer[t.peer] != nil) && advanced {
-			p.heard[t.peer] = true
-		}
-		if !advanced && t.silence > 0 && t.quiet > max(t.silence, t.wire.patience()) {
+		if !t.advance(elapsed) && t.silence > 0 && t.quiet > max(t.silence, t.wire.patience()) {
 			p.mesh.cfg.Logger.Warn("mesh connection is silent: closed", "peer", t.peer.String(), "silent", t.quiet)
 			p.mesh.wg.Go(func() { t.close(errSilent) })
 		}
 	}
-	for peer := range p.heard {
-		p.mesh.cfg.Probes.Heard(peer, now)
+	tunnels := p.mesh.tunnels.Load().byPeer
+	for peer, k := range p.mesh.probes.Load().byPeer {
+		probe, tunnel := k.answeredSince(), tunnels[peer].answeredSince()
+		if probe || tunnel {
+			p.mesh.cfg.Probes.Heard(peer, now)
+		}
 	}
 	if now.Sub(p.checked) >= recheckEvery {
 		p.checked = now

@@ -100,8 +100,7 @@ func (p *prober) answer(seq uint64, status []byte, sent, now time.Time) {
 	if p.newest == 0 {
 		close(p.answered)
 	}
-	k.mesh.metrics.probeAnswered(k.peer.Region, now.Sub(sent))
-	k.mesh.cfg.Probes.RTT(k.peer, now.Sub(sent), now)
+	k.answered(now.Sub(sent), now)
 	if seq < p.newest {
 		return // overtaken
 	}

@@ -70,8 +70,7 @@ func (k *keeper) probeTCP(w *tcpWire) error {
 	}
 	now := time.Now()
 	k.mesh.metrics.probeSent(k.peer.Region)
-	k.mesh.metrics.probeAnswered(k.peer.Region, now.Sub(start))
-	k.mesh.cfg.Probes.RTT(k.peer, now.Sub(start), now)
+	k.answered(now.Sub(start), now)
 	if len(status) == 0 {
 		return nil
 	}

@@ -69,8 +69,8 @@ func TestProbesMeasureHearAndCarryTheStatus(t *testing.T) {
 	if rtt := time.Duration(near.minRTT.Load()); rtt <= 0 || rtt > 50*time.Millisecond {
 		t.Errorf("RTT on loopback: %v", rtt)
 	}
-	if far.heard.Load() == 0 {
-		t.Error("the probed side did not hear who probes")
+	if far.heard.Load() != 0 {
+		t.Error("what a peer sends by itself counts as life: it may not be reached")
 	}
 	if near.ticks.Load() < 5 {
 		t.Error("ticks:", near.ticks.Load())

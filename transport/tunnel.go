@@ -18,12 +18,13 @@ type Tunnel struct {
 	copying  copyBuffers
 	limit    int64
 	inFlight atomic.Int64
+	answers  *atomic.Uint64 // to requests
 	retired  atomic.Bool
 	retiring chan struct{} // closed when retired
 }
 
-func newTunnel(peer Peer, w wire, copying copyBuffers, limit int) *Tunnel {
-	return &Tunnel{peer: peer, wire: w, copying: copying, limit: int64(limit), retiring: make(chan struct{})}
+func newTunnel(peer Peer, w wire, copying copyBuffers, limit int, answers *atomic.Uint64) *Tunnel {
+	return &Tunnel{peer: peer, wire: w, copying: copying, limit: int64(limit), answers: answers, retiring: make(chan struct{})}
 }
 
 // Peer returns who is at the other end.
@@ -69,6 +70,7 @@ func (t *Tunnel) RoundTrip(req *http.Request) (*http.Response, error) {
 		t.end()
 		return nil, t.explain(req.Context(), err)
 	}
+	t.answers.Add(1)
 	resp.Body = &tunnelBody{ReadCloser: resp.Body, tunnel: t, ctx: req.Context()}
 	return resp, nil
 }

@@ -24,6 +24,12 @@ type Process struct {
 // starts it keeps its thread until the child ends, because the kernel ends the
 // child with that thread.
 func Start(cmd *exec.Cmd, log string) (*Process, error) {
+	return StartBy(cmd, log, func(start func() error) error { return start() })
+}
+
+// StartBy is Start by way of a function that is given the start itself, and
+// calls it on the thread it is called on, as the child is to find it.
+func StartBy(cmd *exec.Cmd, log string, by func(start func() error) error) (*Process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
@@ -40,7 +46,7 @@ func Start(cmd *exec.Cmd, log string) (*Process, error) {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		defer close(p.done)
-		err := cmd.Start()
+		err := by(cmd.Start)
 		started <- err
 		if err == nil {
 			_ = cmd.Wait() // its outcome is in cmd.ProcessState

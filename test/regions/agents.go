@@ -1,0 +1,179 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"text/template"
+	"time"
+
+	"github.com/tidegate/tidegate/agent/admin"
+	"github.com/tidegate/tidegate/test/child"
+)
+
+type agent struct {
+	IP netip.Addr
+
+	name   string
+	region *region
+	dir    string
+	proc   *child.Process
+}
+
+// agentTemplate leaves what it can to the defaults; deploy/config/agent.hcl has
+// every key. Agents find each other in Consul.
+var agentTemplate = template.Must(template.New("agent").Parse(`
+name          = "{{.Name}}"
+region        = "{{.Region}}"
+group         = "{{.Group}}"
+data_dir      = "data"
+drain_timeout = "5s"
+
+log {
+  format = "json"
+  access {
+    sample = 0
+  }
+}
+
+listeners {
+  edge {
+    addr = "{{.IP}}:7443"
+  }
+  mesh {
+    addr = "{{.IP}}:7444"
+  }
+  lan {
+    addr = "{{.IP}}:7946"
+  }
+  wan {
+    addr = "{{.IP}}:7947"
+  }
+  admin {
+    socket = "admin.sock"
+  }
+}
+
+tls {
+  mesh {
+    cert = "mesh.pem"
+    key  = "mesh.key"
+    ca   = "../../ca.pem"
+  }
+  edge {
+    cert      = "edge.pem"
+    key       = "edge.key"
+    client_ca = "../../ca.pem"
+  }
+}
+
+gossip {
+  keys = [file("../../gossip.key")]
+}
+
+catalog {
+  consul {
+    address = "{{.Consul}}:8500"
+  }
+}
+
+policy {
+  consul_kv = "tidegate/policy"
+}
+`))
+
+//go:embed policy.hcl
+var samplePolicy []byte
+
+func (r *region) startAgents(ctx context.Context) error {
+	for _, a := range r.agents {
+		if err := a.start(); err != nil {
+			return err
+		}
+	}
+	return await(ctx, 30*time.Second, func() error {
+		for _, a := range r.agents {
+			if err := a.get(ctx, admin.PathHealth, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (a *agent) start() error {
+	var text bytes.Buffer
+	err := agentTemplate.Execute(&text, map[string]any{
+		"Name": a.name, "Region": a.region.name, "Group": a.region.group, "IP": a.IP, "Consul": a.region.consulAddr(),
+	})
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(a.dir, "agent.hcl")
+	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
+		return err
+	}
+	cmd := exec.Command(a.region.mesh.tidegate, "agent", "--config", file)
+	cmd.Env = bareEnv()
+	a.proc, err = a.region.net.Start(cmd, a.log())
+	return err
+}
+
+func (a *agent) log() string { return a.region.mesh.log(a.name) }
+
+func (a *agent) edge() string { return netip.AddrPortFrom(a.IP, 7443).String() }
+
+// adminAddr is for --admin of tidegate: a socket is reached from everywhere on
+// the machine.
+func (a *agent) adminAddr() string { return "unix://" + filepath.Join(a.dir, "admin.sock") }
+
+// get asks the control API.
+func (a *agent) get(ctx context.Context, path string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(a.dir, "admin.sock"))
+	}}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask agent %s: %w", a.name, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	switch {
+	case err != nil:
+		return fmt.Errorf("ask agent %s: %w", a.name, err)
+	case resp.StatusCode != http.StatusOK:
+		return fmt.Errorf("ask agent %s: %s: %s", a.name, resp.Status, body)
+	case into == nil:
+		return nil
+	}
+	return json.Unmarshal(body, into)
+}
+
+// applyPolicy writes the policy into every datacenter, as an operator does.
+func (m *mesh) applyPolicy(ctx context.Context) error {
+	file := filepath.Join(m.dir, "policy.hcl")
+	if err := os.WriteFile(file, samplePolicy, 0o600); err != nil {
+		return err
+	}
+	first := m.regions[0].agents[0]
+	return await(ctx, 30*time.Second, func() error {
+		return m.command(ctx, "policy", "apply", "--admin", first.adminAddr(), file)
+	})
+}
