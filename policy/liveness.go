@@ -93,7 +93,7 @@ func (l *Liveness) Forget(region string) {
 	delete(l.regions, region)
 }
 
-// Heard says that an authenticated packet of a watched peer arrived. Others are
+// Heard says that a watched peer answered. Others are
 // ignored.
 func (l *Liveness) Heard(region, peer string, now time.Time) {
 	l.mu.Lock()
