@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -20,23 +19,44 @@ import (
 
 // conn is a connection after its handshake.
 type conn interface {
+	// heard counts signs of life.
 	heard() uint64
-	close() // at once
+	// slack is how much longer silence is borne while so many bytes are under way.
+	slack(bytes int) time.Duration
+	// close ends it at once.
+	close()
 }
 
 // quicConn is one over QUIC: every packet is a sign of life.
 type quicConn struct{ *quic.Conn }
 
 func (c quicConn) heard() uint64 { return c.ConnectionStats().PacketsReceived }
-func (c quicConn) close()        { _ = c.CloseWithError(0, "") }
+
+// slack allows for what the round trip varies by, like QUIC's own timeouts (RFC
+// 9002, section 6.2.1), twice.
+func (c quicConn) slack(int) time.Duration {
+	s := c.ConnectionStats()
+	return 2 * (s.SmoothedRTT + 4*s.MeanDeviation)
+}
+
+func (c quicConn) close() { _ = c.CloseWithError(0, "") }
 
 // tlsConn is one over TLS: whatever is read is a sign of life.
 type tlsConn struct {
 	*tls.Conn
 	counted *countedConn
+	rtt     time.Duration
 }
 
 func (c *tlsConn) heard() uint64 { return c.counted.reads.Load() }
+
+// slowest is the rate that is expected of TCP, in bytes a second, where what is
+// under way holds up signs of life.
+const slowest = 16 << 10
+
+func (c *tlsConn) slack(bytes int) time.Duration {
+	return 2*c.rtt + time.Duration(bytes)*time.Second/slowest
+}
 
 // close does not wait for a peer that takes nothing.
 func (c *tlsConn) close() { _ = c.counted.Close() }
@@ -200,7 +220,7 @@ func (d *dialer) reachTCP(ctx context.Context, addr string, conf *tls.Config) (c
 	}
 	rtt := time.Since(start)
 	counted := &countedConn{Conn: raw}
-	c := &tlsConn{Conn: tls.Client(counted, conf), counted: counted}
+	c := &tlsConn{Conn: tls.Client(counted, conf), counted: counted, rtt: rtt}
 	if err := c.HandshakeContext(ctx); err != nil {
 		return nil, 0, errors.Join(err, ignoreClosed(raw.Close()))
 	}
@@ -216,14 +236,3 @@ func ignoreClosed(err error) error {
 	}
 	return err
 }
-
-// streamConn is a QUIC stream that is all there is of its connection.
-type streamConn struct {
-	*quic.Stream
-	conn quicConn
-}
-
-// Close says that nothing more will be written.
-func (s *streamConn) Close() error { return s.Stream.Close() }
-
-var _ io.ReadWriteCloser = (*streamConn)(nil)

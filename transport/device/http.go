@@ -79,8 +79,6 @@ func (s *httpSpeaker) begin() {
 	}
 }
 
-func (s *httpSpeaker) heard() uint64 { return s.conn.heard() }
-
 func (s *httpSpeaker) ping() {
 	s.link.client.working.Go(func() {
 		ctx, cancel := context.WithTimeout(s.life, s.link.client.cfg.DialTimeout)

@@ -9,6 +9,7 @@ import (
 // client's loop; speakers tell it by the methods at the end.
 type link struct {
 	speaker
+	conn      conn
 	client    *Client
 	place     *place
 	wire      wire
@@ -34,25 +35,10 @@ type speaker interface {
 	send(*entry, *Message)
 	// ping has the agent give a sign of life.
 	ping()
-	// heard counts signs of life.
-	heard() uint64
 	// begin starts it, once the link is in use.
 	begin()
 	// close ends the connection, politely: saying goodbye.
 	close(politely bool)
-}
-
-// slowest is the rate that is expected of TCP, in bytes a second, where what is
-// under way holds up signs of life.
-const slowest = 16 << 10
-
-// slack is how much longer silence is borne.
-func (l *link) slack() time.Duration {
-	slack := 2 * l.rtt
-	if l.wire == tcp {
-		slack += time.Duration(l.bytes) * time.Second / slowest
-	}
-	return slack
 }
 
 // landed says that a message is no longer under way here.

@@ -18,6 +18,7 @@ type itinerant struct {
 	first    places    // to be tried before the others, once
 	returnAt time.Time
 	noUDP    time.Time // UDP seems to be blocked; it is tried again then
+	sawUDP   bool      // it got through the last time
 	probed   bool      // the nearest place was looked for
 	takeover int       // times in a row that another connection took over
 	packet   uint16    // MQTT's last packet identifier
@@ -80,7 +81,7 @@ func (c *Client) dialDue() time.Time {
 
 // watch sees to it that a link that is dead, or no longer needed, ends.
 func (c *Client) watch(l *link, now time.Time) time.Time {
-	switch l.vigil.look(now, l.heard(), len(l.flying) > 0, l.slack()) {
+	switch l.vigil.look(now, l.conn.heard(), len(l.flying) > 0, l.conn.slack(l.bytes)) {
 	case ask:
 		l.ping()
 	case dead:

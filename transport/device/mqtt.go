@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/eclipse/paho.golang/packets"
+	"github.com/quic-go/quic-go"
 )
 
 // MQTT 5. A device sends CONNECT with the epoch of the connection as a user
@@ -85,7 +86,7 @@ func (s *mqttSpeaker) open(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("open a stream: %w", err)
 		}
-		s.talk = &streamConn{stream, c}
+		s.talk = stream
 	case *tlsConn:
 		s.talk = c
 	}
@@ -167,8 +168,6 @@ func (s *mqttSpeaker) begin() {
 	}
 }
 
-func (s *mqttSpeaker) heard() uint64 { return s.conn.heard() }
-
 func (s *mqttSpeaker) ping() { s.say(encode(&packets.Pingreq{})) }
 
 // encoder is a packet of paho's.
@@ -225,7 +224,7 @@ func (s *mqttSpeaker) close(politely bool) {
 	if politely {
 		_ = s.talk.SetDeadline(time.Now().Add(goodbyeTime))
 		_, _ = s.talk.Write(encode(&packets.Disconnect{Properties: &packets.Properties{}}))
-		if _, stream := s.talk.(*streamConn); stream {
+		if _, stream := s.talk.(*quic.Stream); stream {
 			_ = s.talk.Close()
 			s.awaitEnd()
 		}

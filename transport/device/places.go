@@ -177,20 +177,30 @@ type attempt struct {
 // placesMost bounds the places tried in one round.
 const placesMost = 8
 
-// tcpPatience is how many staggers QUIC is ahead of TCP to the same place.
-const tcpPatience = 3
+// By how many staggers QUIC is ahead of TCP to the same place: fewer where no
+// UDP has been seen to get through.
+const (
+	tcpPatience       = 3
+	tcpPatienceForUDP = 8
+)
+
+// ways are what may be tried to reach a place.
+type ways struct {
+	udp, tcp bool
+	patience int // staggers
+}
 
 // itinerary lists attempts in the order of their beginning. together: so many
 // places at once.
-func itinerary(ranked places, together int, stagger time.Duration, useUDP, useTCP bool) []attempt {
+func itinerary(ranked places, together int, stagger time.Duration, w ways) []attempt {
 	var list []attempt
 	for i, p := range ranked[:min(len(ranked), placesMost)] {
 		after := time.Duration(max(0, i-together+1)) * stagger
-		if useUDP {
+		if w.udp {
 			list = append(list, attempt{p, udp, after})
-			after += tcpPatience * stagger
+			after += time.Duration(w.patience) * stagger
 		}
-		if useTCP {
+		if w.tcp {
 			list = append(list, attempt{p, tcp, after})
 		}
 	}

@@ -16,7 +16,7 @@ func (c *Client) travel(now time.Time) {
 	case !c.returnAt.IsZero() && !now.Before(c.returnAt):
 		c.returnAt = now.Add(around(c.cfg.Return))
 		if p := c.places.nearer(c.link.place, now); p != nil {
-			c.dial(itinerary(places{p}, 1, c.cfg.Stagger, c.mayUDP(now), c.mayTCP()), 0)
+			c.dial(itinerary(places{p}, 1, c.cfg.Stagger, c.ways(now)), 0)
 		}
 	}
 }
@@ -35,16 +35,18 @@ func (c *Client) look(now time.Time) {
 	if c.link != nil {
 		ranked = without(ranked, places{c.link.place})
 	}
-	c.dial(itinerary(ranked, together, c.cfg.Stagger, c.mayUDP(now), c.mayTCP()), grace)
+	c.dial(itinerary(ranked, together, c.cfg.Stagger, c.ways(now)), grace)
 }
 
-// mayUDP says whether QUIC is worth trying: not where only TCP got through
-// lately, unless that failed as well.
-func (c *Client) mayUDP(now time.Time) bool {
-	return !c.cfg.NoUDP && (c.cfg.NoTCP || c.rounds > 0 || !now.Before(c.noUDP))
+// ways leaves QUIC out where only TCP got through lately, unless that failed as
+// well.
+func (c *Client) ways(now time.Time) ways {
+	w := ways{udp: !c.cfg.NoUDP && (c.cfg.NoTCP || c.rounds > 0 || !now.Before(c.noUDP)), tcp: !c.cfg.NoTCP, patience: tcpPatience}
+	if c.sawUDP {
+		w.patience = tcpPatienceForUDP
+	}
+	return w
 }
-
-func (c *Client) mayTCP() bool { return !c.cfg.NoTCP }
 
 func (c *Client) dial(list []attempt, grace time.Duration) {
 	c.dialing = true
@@ -127,7 +129,7 @@ func (c *Client) learn(tried []try, now time.Time) {
 			t.place.worked(t.rtt)
 			overTCP, overUDP = overTCP || t.wire == tcp, overUDP || t.wire == udp
 		case ended(t.err):
-		case t.greeted || t.wire == tcp || !c.mayTCP(): // else TCP may still work there
+		case t.greeted || t.wire == tcp || c.cfg.NoTCP: // else TCP may still work there
 			t.place.failed(now)
 		}
 		if w, ok := errors.AsType[*sentAway](t.err); ok {
@@ -136,9 +138,9 @@ func (c *Client) learn(tried []try, now time.Time) {
 	}
 	switch {
 	case overUDP:
-		c.noUDP = time.Time{}
+		c.noUDP, c.sawUDP = time.Time{}, true
 	case overTCP && !c.cfg.NoUDP && !now.Before(c.noUDP):
-		c.noUDP = now.Add(around(udpAgain))
+		c.noUDP, c.sawUDP = now.Add(around(udpAgain)), false
 		c.cfg.Logger.Info("UDP seems to be blocked; using TCP")
 	}
 }

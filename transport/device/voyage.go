@@ -155,7 +155,7 @@ func (v *voyage) greet(ctx context.Context, r *reached) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &link{client: v.client, place: r.place, wire: r.wire, rtt: r.rtt, limit: v.client.cfg.InFlight}
+	l := &link{conn: r.conn, client: v.client, place: r.place, wire: r.wire, rtt: r.rtt, limit: v.client.cfg.InFlight}
 	if v.client.cfg.Protocol == HTTP3 {
 		err = v.greetHTTP(ctx, l, r.conn, credentials)
 	} else {
