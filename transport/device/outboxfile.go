@@ -75,13 +75,14 @@ func openFile(path string) (db *bolt.DB, err error) {
 	defer explainDamage(&err)()
 	db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: openPatience, FreelistType: bolt.FreelistMapType})
 	if errors.Is(err, bolterrors.ErrTimeout) {
-		err = errors.New("another process has it")
+		err = errors.New("it is in use")
 	}
 	return db, err
 }
 
 // explainDamage makes errors of what bbolt and the memory map say of a file that
-// is cut off or overwritten.
+// is cut off or overwritten. The map, and with it the lock, stays until the
+// process ends.
 func explainDamage(err *error) func() {
 	before := debug.SetPanicOnFault(true)
 	return func() {
@@ -99,13 +100,10 @@ func load(db *bolt.DB) (kept []*entry, err error) {
 	if err := checkSize(db); err != nil {
 		return nil, err
 	}
-	err = db.Update(func(tx *bolt.Tx) error {
-		messages, err := tx.CreateBucketIfNotExists(bucketMessages)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.CreateBucketIfNotExists(bucketDevice); err != nil {
-			return err
+	err = db.View(func(tx *bolt.Tx) error {
+		messages := tx.Bucket(bucketMessages)
+		if messages == nil { // it is new
+			return nil
 		}
 		return messages.ForEach(func(key, record []byte) error {
 			e, err := keptEntry(key, record)
@@ -113,7 +111,16 @@ func load(db *bolt.DB) (kept []*entry, err error) {
 			return err
 		})
 	})
-	return kept, err
+	if err != nil {
+		return nil, err
+	}
+	return kept, db.Update(func(tx *bolt.Tx) error {
+		_, err := tx.CreateBucketIfNotExists(bucketMessages)
+		if err == nil {
+			_, err = tx.CreateBucketIfNotExists(bucketDevice)
+		}
+		return err
+	})
 }
 
 func checkSize(db *bolt.DB) error {
