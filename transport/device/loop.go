@@ -221,7 +221,8 @@ func (c *Client) lost(l *link, why error, now time.Time) {
 			c.lanes.done(e)
 		}
 	}
-	c.working.Go(func() { l.close(why == nil) })
+	politely := why == nil
+	c.working.Go(func() { l.close(politely) })
 	if l != c.link {
 		c.forget(l)
 		return

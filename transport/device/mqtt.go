@@ -293,6 +293,12 @@ func (s *mqttSpeaker) listen() {
 			s.end(plain(err))
 			return
 		}
+		if goodbye, ok := p.Content.(*packets.Disconnect); ok {
+			w := disconnectFarewell(goodbye)
+			s.link.leave(w)
+			s.end(w.why)
+			return
+		}
 		s.hear(p)
 	}
 }
@@ -307,8 +313,6 @@ func (s *mqttSpeaker) hear(p *packets.ControlPacket) {
 		s.command(p)
 	case *packets.Suback:
 		s.link.subscribed(subackError(p, s.link.client.cfg.Commands))
-	case *packets.Disconnect:
-		s.link.leave(disconnectFarewell(p))
 	}
 }
 
