@@ -104,12 +104,11 @@ func TestDevicesOfALostRegionAreBackInAnother(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a mesh and a fleet")
 	}
-	for name, lose := range map[string]func(*dev.Mesh) error{
-		"cut off": func(m *dev.Mesh) error { return m.Cut(m.Regions[0].Name) },
-		"crashed": func(m *dev.Mesh) error { return m.Crash(m.Regions[0].Agents[0].Name) },
-	} {
-		t.Run(name, func(t *testing.T) { loseRegion(t, device.MQTT, lose) })
-	}
+	cut := func(m *dev.Mesh) error { return m.Cut(m.Regions[0].Name) }
+	crash := func(m *dev.Mesh) error { return m.Crash(m.Regions[0].Agents[0].Name) }
+	t.Run("mqtt, cut off", func(t *testing.T) { loseRegion(t, device.MQTT, cut) })
+	t.Run("mqtt, crashed", func(t *testing.T) { loseRegion(t, device.MQTT, crash) })
+	t.Run("http3, cut off", func(t *testing.T) { loseRegion(t, device.HTTP3, cut) })
 }
 
 func loseRegion(t *testing.T, protocol device.Protocol, lose func(*dev.Mesh) error) {

@@ -395,6 +395,8 @@ func TestTheAgentsReceiveMaximumIsKept(t *testing.T) {
 	if err := client.Flush(within(t)); err != nil {
 		t.Fatal(err)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if most != 2 {
 		t.Errorf("%d were under way", most)
 	}

@@ -14,7 +14,7 @@ import (
 
 // Commands over HTTP:
 //
-//	GET /.tidegate/messages?filter=F&filter=G&epoch=N
+//	GET /.tidegate/messages?client=C&epoch=N&filter=F&filter=G
 //	Accept: text/event-stream
 //
 // is answered with events: "message", a command in JSON, whose id is the
@@ -61,7 +61,9 @@ func (s *httpSpeaker) stream() error {
 	defer quiet.Stop()
 	u := s.base
 	u.Path = pathMessages
-	u.RawQuery = url.Values{"filter": s.link.client.cfg.Commands, "epoch": {strconv.FormatUint(s.epoch, 10)}}.Encode()
+	u.RawQuery = url.Values{
+		"client": {s.link.client.name}, "epoch": {strconv.FormatUint(s.epoch, 10)}, "filter": s.link.client.cfg.Commands,
+	}.Encode()
 	req := s.request(ctx, http.MethodGet, &u, nil)
 	req.Header.Set("Accept", "text/event-stream")
 	resp, err := s.web.RoundTrip(req)
@@ -69,9 +71,8 @@ func (s *httpSpeaker) stream() error {
 		return err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, answerMost))
-		return fmt.Errorf("%w: %s", ErrSubscription, problem(resp, body))
+	if err := listenError(resp); err != nil {
+		return err
 	}
 	s.link.subscribed(nil)
 	events := newEventReader(resp.Body, func() { quiet.Reset(streamSilence) })
@@ -84,6 +85,19 @@ func (s *httpSpeaker) stream() error {
 			return err
 		}
 	}
+}
+
+// listenError tells a refusal from what may be different soon.
+func listenError(resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, answerMost))
+	why := errors.New(problem(resp, body))
+	if resp.StatusCode/100 == 4 && resp.StatusCode != http.StatusTooManyRequests {
+		return fmt.Errorf("%w: %w", ErrSubscription, why)
+	}
+	return why
 }
 
 func (s *httpSpeaker) happened(e event) error {

@@ -49,8 +49,9 @@ type mqttSpeaker struct {
 	present bool // the agent knows the session
 	largest int  // packet that the agent takes; 0: any
 
-	ending sync.Once
-	read   chan struct{} // closed when nothing more is read
+	ending  sync.Once
+	read    chan struct{}  // closed when nothing more is read
+	writing sync.WaitGroup // the writer
 
 	mu     sync.Mutex // guards what follows
 	flying map[uint16]*entry
@@ -157,6 +158,7 @@ func (s *mqttSpeaker) accepted(answer *packets.Connack) error {
 // begin starts to talk, when the link is in use.
 func (s *mqttSpeaker) begin() {
 	c := s.link.client
+	s.writing.Add(1)
 	c.working.Go(s.write)
 	c.working.Go(s.listen)
 	if len(c.cfg.Commands) > 0 {
@@ -193,6 +195,7 @@ func (s *mqttSpeaker) say(packet []byte) {
 
 // write writes what there is together.
 func (s *mqttSpeaker) write() {
+	defer s.writing.Done()
 	w := bufio.NewWriterSize(s.talk, 2<<10)
 	for {
 		select {
@@ -223,13 +226,23 @@ func (s *mqttSpeaker) close(politely bool) {
 	s.ending.Do(func() { close(s.over) })
 	if politely {
 		_ = s.talk.SetDeadline(time.Now().Add(goodbyeTime))
-		_, _ = s.talk.Write(encode(&packets.Disconnect{Properties: &packets.Properties{}}))
+		s.writing.Wait()
+		_, _ = s.talk.Write(encode(s.goodbye()))
 		if _, stream := s.talk.(*quic.Stream); stream {
 			_ = s.talk.Close()
 			s.awaitEnd()
 		}
 	}
 	s.conn.close()
+}
+
+// goodbye ends the session as well where nobody will ask for it again.
+func (s *mqttSpeaker) goodbye() *packets.Disconnect {
+	p := &packets.Disconnect{Properties: &packets.Properties{}}
+	if cfg := &s.link.client.cfg; s.link.client.life.Err() != nil && cfg.ClientID == "" && cfg.Outbox == "" {
+		p.Properties.SessionExpiryInterval = new(uint32)
+	}
+	return p
 }
 
 // awaitEnd waits until the agent has read the goodbye.
