@@ -584,3 +584,5 @@ func TestMessagesThatCannotBeSent(t *testing.T) {
 		t.Errorf("%d are kept", s.Queued)
 	}
 }
+
+func nothingToDo(context.Context, Command) error { return nil }
