@@ -88,7 +88,7 @@ func (c *Client) settleOn(l *link, now time.Time) {
 	}
 	l.since, l.flying = now, map[*entry]time.Time{}
 	l.vigil = newVigil(c.cfg.Silence, shorter(c.cfg.KeepAlive, l.keepAlive), now)
-	c.link, c.probed = l, true
+	c.link, c.probed, c.dialAt = l, true, time.Time{}
 	if c.cfg.Return > 0 {
 		c.returnAt = now.Add(around(c.cfg.Return))
 	}
@@ -159,6 +159,7 @@ func (c *Client) dismissed(l *link, w farewell) {
 	c.first = c.places.referred(w.server)
 	c.dialAt = now.Add(w.pause)
 	switch {
+	case c.dialing: // it may be our own new connection that took over
 	case errors.Is(w.why, ErrTakenOver):
 		c.dialAt = now.Add(takeoverLeast + fullJitter(c.takeover, takeoverLeast, takeoverMost))
 		c.takeover++
