@@ -47,6 +47,11 @@ access "own" {
     methods = ["PUBLISH"]
     path    = "/devices/${device.id}/{rest...}"
   }
+  allow { subscribe = ["commands/${device.id}/#"] }
+}
+access "services" {
+  services = ["*"]
+  allow { command = ["commands/${device.id}/#"] }
 }`
 
 // inbox is a service that keeps what it gets.
