@@ -40,7 +40,16 @@ func VerifyDevice(cs tls.ConnectionState, cas *x509.CertPool, trustDomain string
 	if err := verifyChain(cs.PeerCertificates, cas, x509.ExtKeyUsageClientAuth); err != nil {
 		return policy.Device{}, err
 	}
-	cert := cs.PeerCertificates[0]
+	return NamedDevice(cs.PeerCertificates[0], trustDomain)
+}
+
+// NamedDevice returns the device that a certificate names, as VerifyDevice does of
+// one it has verified. The certificate must have been verified for client
+// authentication, by the authorities of devices.
+func NamedDevice(cert *x509.Certificate, trustDomain string) (policy.Device, error) {
+	if cert.IsCA {
+		return policy.Device{}, fmt.Errorf("%w: %q is an authority's certificate", ErrIdentity, cert.Subject)
+	}
 	id, err := deviceID(cert, trustDomain)
 	if err != nil {
 		return policy.Device{}, err
