@@ -96,6 +96,9 @@ func (s *Server) acceptStream(c *connection) *streamConn {
 	defer cancel()
 	stream, err := c.quic.AcceptStream(ctx)
 	if err != nil {
+		if ctx.Err() == context.DeadlineExceeded {
+			s.metrics.refuse(reasonHeader)
+		}
 		return nil
 	}
 	c.headers.over(stream.StreamID())
