@@ -40,7 +40,17 @@ func VerifyDevice(chain []*x509.Certificate, cas *x509.CertPool, trustDomain str
 	if err := verifyChain(chain, cas, x509.ExtKeyUsageClientAuth); err != nil {
 		return policy.Device{}, err
 	}
-	id, properties, err := names.device(chain[0], trustDomain)
+	return NamedDevice(chain[0], trustDomain, names)
+}
+
+// NamedDevice returns the device that a certificate names, as VerifyDevice does of
+// one it has verified. The certificate must have been verified for client
+// authentication, by the authorities of devices.
+func NamedDevice(cert *x509.Certificate, trustDomain string, names *DeviceNames) (policy.Device, error) {
+	if cert.IsCA {
+		return policy.Device{}, fmt.Errorf("%w: %q is an authority's certificate", ErrIdentity, cert.Subject)
+	}
+	id, properties, err := names.device(cert, trustDomain)
 	if err != nil {
 		return policy.Device{}, err
 	}

@@ -21,6 +21,7 @@ type connection struct {
 	place               // in the gate
 	cut     func()      // ends it at once
 	unwatch func() bool // QUIC: who serves it sees to its end
+	watched bool        // by who serves it, in place of unwatch
 	device  atomic.Pointer[policy.Device]
 	chain   atomic.Pointer[[]*x509.Certificate] // that the device showed, leaf first
 	trusted atomic.Pointer[x509.CertPool]       // the authorities by which that was last found good, or older ones

@@ -278,7 +278,10 @@ func TestARevokedDeviceHasNoUseOfItsTicket(t *testing.T) {
 			revoked.Store(false)
 			s := newSleeper(t, "h3", change)
 			revoked.Store(true)
-			conn, _ := s.ask(t, "GET")
+			conn := s.dialEarly(t)
+			if str, err := (&http3.Transport{}).NewClientConn(conn).OpenRequestStream(t.Context()); err == nil { // else it is closed already
+				_ = str.SendRequestHeader(must[*http.Request](t)(http.NewRequest("GET", url("/"), nil)))
+			}
 			select {
 			case <-conn.Context().Done():
 			case <-time.After(5 * time.Second):

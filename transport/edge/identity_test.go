@@ -47,7 +47,8 @@ func TestWrongCertificatesOpenNoConnection(t *testing.T) {
 		mesh := must[tls.Certificate](t)(must[transport.Issued](t)(b.authority.IssueMesh("eu-1", "a", 0)).TLS())
 		server := must[tls.Certificate](t)(must[transport.Issued](t)(b.authority.IssueEdge([]string{"x"}, 0)).TLS())
 		foreign := must[tls.Certificate](t)(must[transport.Issued](t)(newAuthority(t).IssueDevice("meter-1", nil, 0)).TLS())
-		certs := map[string][]tls.Certificate{"mesh": {mesh}, "server": {server}, "foreign": {foreign}}
+		itself := must[tls.Certificate](t)(tls.X509KeyPair(b.authority.CertPEM(), must[[]byte](t)(b.authority.KeyPEM())))
+		certs := map[string][]tls.Certificate{"mesh": {mesh}, "server": {server}, "foreign": {foreign}, "authority": {itself}}
 		if auth == Required {
 			certs["none"] = nil
 		}

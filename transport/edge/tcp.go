@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -37,6 +38,7 @@ func (s *Server) newHTTPServer() *http.Server {
 		},
 		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ConnContext: tcpContext,
+		ConnState:   restAsked,
 	}
 }
 
@@ -107,6 +109,7 @@ func (s *Server) shakeHands(known *tcpConn, conn *tls.Conn) *tls.ConnectionState
 		return nil
 	}
 	s.metrics.handshake(protoTCP, handshakeDone)
+	known.shook.Store(true)
 	state := stateOf(conn)
 	s.shook(known.known, state)
 	return state
@@ -205,12 +208,19 @@ func reset(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// tcpConn ends when its peer stops taking bytes.
+// tcpConn ends when its peer stops taking bytes. It also counts the peers that
+// were closed for a header that did not come, since net/http tells nobody.
 type tcpConn struct {
 	net.Conn
 	s      *Server
 	known  *connection
 	device net.Addr // that a balancer names; nil: the other end is the device
+
+	shook   atomic.Bool // hands
+	asking  atomic.Bool // something has come since the last request
+	aborted atomic.Bool // net/http wants to read no longer: no deadline of the peer's
+	ended   atomic.Bool // by the peer
+	late    atomic.Bool // and counted
 
 	mu  sync.Mutex
 	set time.Time // what SetWriteDeadline asked for
@@ -227,10 +237,38 @@ func (c *tcpConn) RemoteAddr() net.Addr {
 // comes later must not be taken for a request.
 func (c *tcpConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if errors.Is(err, os.ErrDeadlineExceeded) && c.restIsLate() {
+	switch {
+	case err == nil:
+		if !c.asking.Load() && c.known.active.Load() == 0 {
+			c.asking.Store(true)
+		}
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		c.ended.Store(true)
+	case c.restIsLate():
 		_ = c.Conn.Close()
+	case c.asking.Load() && c.shook.Load() && !c.aborted.Load() && c.known.active.Load() == 0:
+		c.isLate()
 	}
 	return n, err
+}
+
+func (c *tcpConn) isLate() {
+	if !c.late.Swap(true) {
+		c.s.metrics.refuse(reasonHeader)
+	}
+}
+
+// restAsked notes that a request was answered, and the next may be waited for.
+func restAsked(conn net.Conn, state http.ConnState) {
+	if state == http.StateIdle {
+		underTLS(conn).asking.Store(false)
+	}
+}
+
+// SetReadDeadline tells deadlines of the peer's from the way net/http stops a read.
+func (c *tcpConn) SetReadDeadline(t time.Time) error {
+	c.aborted.Store(!t.IsZero() && t.Before(c.s.epoch))
+	return c.Conn.SetReadDeadline(t)
 }
 
 func (c *tcpConn) restIsLate() bool {
@@ -266,12 +304,21 @@ func (c *tcpConn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
+// Close counts who has shaken hands and asked for nothing: on HTTP/2 that is how
+// a header ends that does not come.
 func (c *tcpConn) Close() error {
+	if c.shook.Load() && !c.ended.Load() && c.known.requests.Load() == 0 && c.s.accepting.Err() == nil {
+		c.isLate()
+	}
 	c.s.left(c.known)
 	return c.Conn.Close()
 }
 
 func tcpContext(ctx context.Context, conn net.Conn) context.Context {
-	over := conn.(interface{ NetConn() net.Conn }) // a *tls.Conn, or one that was peeked at
-	return context.WithValue(ctx, connectionKey{}, over.NetConn().(*tcpConn).known)
+	return context.WithValue(ctx, connectionKey{}, underTLS(conn).known)
+}
+
+// underTLS takes a *tls.Conn, or one that was peeked at.
+func underTLS(conn net.Conn) *tcpConn {
+	return conn.(interface{ NetConn() net.Conn }).NetConn().(*tcpConn)
 }

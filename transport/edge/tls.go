@@ -32,16 +32,22 @@ func (s *Server) authorities() *x509.CertPool {
 	return s.nobody
 }
 
-// followAuthorities has each handshake use the authorities of its time. The keys
-// of session tickets stay those of the given configuration.
+// followAuthorities has each handshake use the authorities of its time. While they
+// are those of the start, that takes no configuration of its own, which quic-go
+// would copy for every handshake. The keys of session tickets stay those of the
+// given one.
 func (s *Server) followAuthorities(conf *tls.Config) *tls.Config {
 	if s.cfg.ClientAuth == None {
 		return conf
 	}
 	var last atomic.Pointer[tls.Config]
+	conf.ClientCAs = s.authorities()
 	base := conf.Clone()
 	conf.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		now := s.authorities()
+		if now == base.ClientCAs {
+			return nil, nil
+		}
 		if known := last.Load(); known != nil && known.ClientCAs == now {
 			return known, nil
 		}
@@ -93,7 +99,8 @@ func (a ClientAuth) tls() tls.ClientAuthType {
 	return tls.NoClientCert
 }
 
-// verifyConnection runs for resumed sessions too. A certificate that names an
+// verifyConnection runs for resumed sessions too, whose certificates are verified
+// here; those of a full handshake have just been. A certificate that names an
 // agent, or nobody, opens no device connection.
 func (s *Server) verifyConnection(cs tls.ConnectionState) error {
 	if len(cs.PeerCertificates) == 0 {
@@ -102,7 +109,7 @@ func (s *Server) verifyConnection(cs tls.ConnectionState) error {
 		}
 		return nil
 	}
-	device, err := s.verifyDevice(cs.PeerCertificates)
+	device, err := s.deviceOf(cs)
 	if err != nil {
 		s.metrics.refuse(reasonCertificate)
 		s.log.Debug("certificate refused", "error", err)
@@ -112,6 +119,15 @@ func (s *Server) verifyConnection(cs tls.ConnectionState) error {
 		return err
 	}
 	return s.checkRevoked(device)
+}
+
+// deviceOf verifies the chain of a session that was resumed, and takes the
+// handshake's word for one that was verified just now.
+func (s *Server) deviceOf(cs tls.ConnectionState) (policy.Device, error) {
+	if cs.DidResume || len(cs.VerifiedChains) == 0 {
+		return s.verifyDevice(cs.PeerCertificates)
+	}
+	return transport.NamedDevice(cs.PeerCertificates[0], s.cfg.TrustDomain, s.cfg.Names)
 }
 
 func (s *Server) verifyDevice(chain []*x509.Certificate) (policy.Device, error) {

@@ -74,12 +74,11 @@ type Link struct {
 // the server's from then on.
 func (s *Server) Serve(l *Link) {
 	c := newConn(s, l)
-	defer c.close()
-	if !s.add(c) {
-		return
+	if s.add(c) {
+		c.run() // and survives what it panics for
+		s.remove(c)
 	}
-	defer s.remove(c)
-	c.run()
+	c.close()
 }
 
 func (s *Server) add(c *conn) bool {
