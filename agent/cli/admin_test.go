@@ -214,7 +214,7 @@ func TestAgentIsAskedThroughItsSocket(t *testing.T) {
 	server.Start()
 	defer server.Close()
 	status, stdout, stderr := runMain("drain", "--admin", "unix://"+filepath.Join(dir, "admin.sock"))
-	if status != 0 || stdout != "localhost is draining, 3 in flight\n" {
+	if status != 0 || stdout != "localhost is draining, 0 connections, 3 in flight\n" {
 		t.Errorf("status %d, %q, %q", status, stdout, stderr)
 	}
 }
