@@ -359,3 +359,31 @@ func TestDevicesAreFoundWhenTheirHomeDied(t *testing.T) {
 		t.Error("the newer session ended too")
 	}
 }
+
+// Promise: nobody is told that a device is unknown while a region that may have it
+// cannot be asked.
+func TestADeviceOfARegionThatCannotBeAskedIsNotUnknown(t *testing.T) {
+	m := startMesh(t, dev.Config{Regions: 2, Agents: 1, Policy: []byte(commandPolicy)}, nil)
+	listenMQTT(t, m, agentOf(m, 0, 0), "d")
+	c := commander{t, m, agentOf(m, 1, 0)}
+	path := "/devices/d/messages/commands/d/do"
+	if got := c.post(path, "x"); got.State != "delivered" {
+		t.Fatalf("%+v", got)
+	}
+	if err := m.Cut(m.Regions[0].Name); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the region is left out", func() bool {
+		for _, r := range agentOf(m, 1, 0).Regions().Regions {
+			if r.Name == m.Regions[0].Name {
+				return r.State == "down"
+			}
+		}
+		return false
+	})
+	if got := c.postOnce(path, "x", "k"); got.status != http.StatusServiceUnavailable || !strings.Contains(got.Detail, m.Regions[0].Name) {
+		t.Errorf("%+v", got)
+	}
+	m.Heal(m.Regions[0].Name)
+	eventually(t, "the device is found again", func() bool { return c.postOnce(path, "x", "k").State == "delivered" })
+}

@@ -74,6 +74,7 @@ func (d *devices) findElsewhere(ctx context.Context, device string, f *found) {
 	v := d.agent.view.Load()
 	questions := map[string]*transport.Tunnel{}
 	for name, region := range v.Regions {
+		questions[name] = nil // it may have the device, and cannot be asked
 		if region.State != policy.RegionDown {
 			questions[name] = d.agent.pickTunnel(name, "")
 		}
