@@ -99,3 +99,37 @@ func TestBatchesAreShedLikeSingleMessages(t *testing.T) {
 		t.Errorf("single: %+v\nbatches: %+v", one, ten)
 	}
 }
+
+// What was learned of a service from single messages must not hold for batches: their
+// region would seem full and spill.
+func TestKnownCapacityGrowsWithWhatASlotCarries(t *testing.T) {
+	now := time.Unix(0, 0)
+	a := policy.NewAdmission(policy.AdmissionConfig{StartLimit: 8, MaxLimit: 8}, now)
+	serve := func(windows, slots, messages int, latency time.Duration) float64 {
+		for range windows {
+			for range 10 {
+				now = now.Add(10 * time.Millisecond)
+				for range slots {
+					a.Enter(now, policy.Entry{Rank: policy.MaxRank, Messages: messages}, nil)
+				}
+				for range slots + 2 {
+					a.Enter(now, policy.Entry{Rank: 0}, nil)
+				}
+				for range min(a.Stats().InFlight, 8) {
+					a.Leave(now, policy.Sample{Latency: latency, Class: policy.Critical, Messages: messages})
+				}
+			}
+			a.Tick(now)
+		}
+		return a.Stats().Capacity
+	}
+	serve(20, 2, 1, 10*time.Millisecond)
+	alone := serve(40, 8, 1, 14*time.Millisecond)
+	gathered := serve(40, 1, 50, 14*time.Millisecond)
+	if alone == 0 || gathered < 10*alone {
+		t.Errorf("capacity %g of single messages, then %g of batches", alone, gathered)
+	}
+	if back := serve(40, 1, 1, 14*time.Millisecond); back > gathered/10 || back < alone/2 {
+		t.Errorf("capacity %g, then %g of single messages again", alone, back)
+	}
+}

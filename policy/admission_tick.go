@@ -96,6 +96,7 @@ func (c *control) gather(w *window, t *tickCounts) {
 	m.overdue.sum += w.overdue.sum
 	m.ended += w.ended - w.refused
 	m.refused += w.refused
+	m.freed += w.freed
 	m.starving = m.starving || t.starving
 	m.shedding = m.shedding || t.drops || c.rejector.threshold > 0
 	c.arrived += max(1, t.arrived)
@@ -154,7 +155,7 @@ func (c *control) slots() int {
 // capacity in messages a second, 0 unknown: what was seen, but no more than the
 // hard limit lets through.
 func (c *control) capacity() float64 {
-	seen := c.limiter.capacity.now(c.limiter.usual)
+	seen := c.limiter.capacity.now(c.limiter.usual, c.rejector.carried())
 	if c.hard == 0 || c.limiter.usual == 0 {
 		return seen
 	}

@@ -35,6 +35,7 @@ type measurement struct {
 	overdue  givenUp
 	ended    int64   // without those that the service refused
 	refused  int64   // by the service
+	freed    int64   // slots of both
 	inFlight float64 // average, as arrivals found it
 	shedding bool    // some were refused for want of capacity
 	starving bool    // critical ones were refused, or waited much longer than others may

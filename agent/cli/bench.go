@@ -29,13 +29,16 @@ type benchFlags struct {
 	deadline time.Duration
 	step     []string
 	retry    load.Retry
+	mqtt     string
+	idle     int
+	storm    []string
 }
 
 func newBench() *cobra.Command {
 	var f benchFlags
 	cmd := &cobra.Command{
 		Use:   "bench --edge HOST:PORT [--edge ...]",
-		Short: "Put open-loop device load on edges over HTTP/3",
+		Short: "Put open-loop device load on edges over HTTP/3 or MQTT",
 		Long: "Sends requests on schedule whatever the answers are, so that slowness shows as latency and\n" +
 			"not as fewer requests, and says so when it could not keep its schedule.",
 		Example: "  tidegate bench --edge localhost:7443 --ca ca.pem --rate 500 --for 30s --mix critical=20,normal=60,bulk=20",
@@ -56,8 +59,14 @@ func newBench() *cobra.Command {
 	flags.StringArrayVar(&f.step, "step", nil, "more load from a time on: `AT=RATE` or AT..UNTIL=RATE, e.g. 5s..8s=300; repeatable")
 	flags.IntVar(&f.retry.Attempts, "attempts", 1, "how often a device sends in all what is answered 503 or 429")
 	flags.BoolVar(&f.retry.Hasty, "hasty", false, "devices send again after 100 ms whatever Retry-After says")
+	flags.StringVar(&f.mqtt, "mqtt", "", "publish over MQTT 5 at QoS 1, on `quic` or tls; the path is the topic")
+	flags.IntVar(&f.idle, "idle", 0, "further devices that connect before and send nothing")
+	flags.StringArrayVar(&f.storm, "storm", nil, "all devices lose their connection and come back: at `AT`, or every=T; repeatable")
 	jsonFlag(cmd, &f.json)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if f.mqtt != "" && !cmd.Flags().Changed("mix") {
+			f.mix = "critical=20,normal=60,bulk=20" // the path of high is for GET
+		}
 		cfg, err := f.config()
 		if err != nil {
 			return err
@@ -95,8 +104,14 @@ func (f *benchFlags) config() (load.Config, error) {
 		}
 		cfg.Edges = append(cfg.Edges, load.Edge{Region: region, Addr: addr})
 	}
-	cfg.Deadline, cfg.Retry = f.deadline, f.retry
+	cfg.Deadline, cfg.Retry, cfg.Idle = f.deadline, f.retry, f.idle
 	var err error
+	if cfg.Over, err = f.over(); err != nil {
+		return cfg, err
+	}
+	if cfg.Storms, err = f.storms(); err != nil {
+		return cfg, err
+	}
 	if cfg.Extra, err = f.steps(); err != nil {
 		return cfg, err
 	}
@@ -105,6 +120,35 @@ func (f *benchFlags) config() (load.Config, error) {
 	}
 	cfg.TLS, cfg.Identity, err = f.trust.load()
 	return cfg, err
+}
+
+func (f *benchFlags) over() (string, error) {
+	switch f.mqtt {
+	case "":
+		return load.OverHTTP3, nil
+	case "quic":
+		return load.OverMQTTQUIC, nil
+	case "tls":
+		return load.OverMQTTTLS, nil
+	}
+	return "", usagef("bench: --mqtt %q: use quic or tls", f.mqtt)
+}
+
+func (f *benchFlags) storms() ([]load.Storm, error) {
+	var all []load.Storm
+	for _, text := range f.storm {
+		span, again := strings.CutPrefix(text, "every=")
+		at, err := time.ParseDuration(span)
+		if err != nil || at <= 0 {
+			return nil, usagef("bench: --storm %q: write AT or every=T, e.g. 5s or every=30s", text)
+		}
+		s := load.Storm{At: at}
+		if again {
+			s.Every = at
+		}
+		all = append(all, s)
+	}
+	return all, nil
 }
 
 func (f *benchFlags) steps() ([]load.Extra, error) {

@@ -6,13 +6,11 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"net/http"
-	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
-	"github.com/quic-go/quic-go/http3"
 )
 
 // devicesPerSocket bounds how much of the load one UDP socket carries.
@@ -29,8 +27,11 @@ type device struct {
 	rank   int     // among the devices of its region
 	place  float64 // the same, from 0 to below 1
 	tenant string
-	h3     *http3.Transport
+	link   link
 	body   []byte
+
+	away  atomic.Pointer[chan struct{}] // closed once it has the connection back that it lost in a storm; nil: it never did
+	drops atomic.Int64                  // storms that it was in
 }
 
 func (g *generator) makeDevices(ctx context.Context) error {
@@ -39,7 +40,7 @@ func (g *generator) makeDevices(ctx context.Context) error {
 		longest = max(longest, k.Body)
 	}
 	body := bytes.Repeat([]byte{'x'}, longest)
-	for i := range g.cfg.Devices {
+	for i := range g.cfg.Devices + g.cfg.Idle {
 		if i%devicesPerSocket == 0 {
 			if err := g.addSocket(); err != nil {
 				return err
@@ -49,7 +50,11 @@ func (g *generator) makeDevices(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		g.devices = append(g.devices, d)
+		if i < g.cfg.Devices {
+			g.devices = append(g.devices, d)
+		} else {
+			g.idle = append(g.idle, d)
+		}
 	}
 	g.number()
 	return ctx.Err()
@@ -85,34 +90,32 @@ func (g *generator) makeDevice(i int, body []byte) (*device, error) {
 		}
 		tlsConfig.Certificates = []tls.Certificate{cert}
 	}
-	via := g.sockets[len(g.sockets)-1].quic
+	id := fmt.Sprintf("device-%d", i)
 	return &device{
-		id: fmt.Sprintf("device-%d", i), home: g.cfg.home(i), tenant: g.cfg.TenantOf(i), body: body,
-		h3: &http3.Transport{
-			TLSClientConfig:    tlsConfig,
-			DisableCompression: true,
-			QUICConfig:         &quic.Config{MaxIdleTimeout: 4 * time.Second, KeepAlivePeriod: time.Second},
-			Dial: func(ctx context.Context, addr string, tc *tls.Config, qc *quic.Config) (*quic.Conn, error) {
-				to, err := net.ResolveUDPAddr("udp", addr)
-				if err != nil {
-					return nil, err
-				}
-				return via.Dial(ctx, to, tc, qc)
-			},
-		},
+		id: id, home: g.cfg.home(i), tenant: g.cfg.TenantOf(i), body: body,
+		link: g.newLink(id, tlsConfig, i >= g.cfg.Devices),
 	}, nil
 }
 
 // send sends a message until it is answered otherwise than with "not now", the
-// attempts are used up, or its time is over.
+// attempts are used up, or its time is over. What a storm cuts off is sent again.
 func (d *device) send(ctx context.Context, cfg *Config, edge *Edge, kind *Kind, due time.Time) Result {
 	r := Result{Due: due, Edge: edge.Region, Agent: edge.Agent, Tenant: d.tenant, Kind: kind}
 	ctx, cancel := context.WithDeadline(ctx, due.Add(cfg.Timeout))
 	defer cancel()
+	m := &message{edge: edge, kind: kind, path: strings.ReplaceAll(kind.Path, "{device}", d.id), body: d.body[:kind.Body], deadline: cfg.Deadline}
 	for {
-		a, err := d.attempt(ctx, cfg, edge, kind)
+		if !d.present(ctx) {
+			r.Err, r.Latency = ctx.Err(), time.Since(due)
+			return r
+		}
+		drops := d.drops.Load()
+		a, err := d.link.attempt(ctx, m)
 		r.Attempts++
 		r.Status, r.Region, r.Err, r.Latency = a.status, a.region, err, time.Since(due)
+		if err != nil && ctx.Err() == nil && d.drops.Load() != drops {
+			continue
+		}
 		if err != nil || !a.forNow() {
 			return r
 		}
@@ -126,47 +129,9 @@ func (d *device) send(ctx context.Context, cfg *Config, edge *Edge, kind *Kind, 
 	}
 }
 
-func (d *device) attempt(ctx context.Context, cfg *Config, edge *Edge, kind *Kind) (a answer, err error) {
-	req, err := d.request(ctx, edge, kind)
-	if err != nil {
-		return a, err
-	}
-	if cfg.Deadline > 0 {
-		req.Header.Set("Request-Timeout", strconv.FormatFloat(cfg.Deadline.Seconds(), 'f', -1, 64))
-	}
-	resp, err := d.h3.RoundTrip(req)
-	if err != nil {
-		return a, err
-	}
-	defer resp.Body.Close()
-	if err := a.read(resp); err != nil {
-		return a, err
-	}
-	a.region, _, _ = strings.Cut(resp.Header.Get("X-Served-By"), "/")
-	return a, nil
-}
-
-func (d *device) request(ctx context.Context, edge *Edge, kind *Kind) (*http.Request, error) {
-	path := strings.ReplaceAll(kind.Path, "{device}", d.id)
-	req, err := http.NewRequestWithContext(ctx, kind.Method, "https://"+edge.Addr+path, bytes.NewReader(d.body[:kind.Body]))
-	if err != nil {
-		return nil, err
-	}
-	if kind.Body == 0 {
-		req.Body, req.ContentLength = nil, 0
-	}
-	if kind.Host != "" {
-		req.Host = kind.Host
-	}
-	for name, value := range kind.Header {
-		req.Header.Set(name, value)
-	}
-	return req, nil
-}
-
 func (g *generator) close() {
-	for _, d := range g.devices {
-		_ = d.h3.Close()
+	for _, d := range append(g.devices, g.idle...) {
+		d.link.drop()
 	}
 	for _, s := range g.sockets {
 		_ = s.quic.Close()

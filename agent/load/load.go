@@ -1,4 +1,4 @@
-// Package load is open-loop device load over HTTP/3: requests start on
+// Package load is open-loop device load over HTTP/3 or MQTT: requests start on
 // schedule whatever the answers are, and latency counts from the moment a
 // request was due, so that a slow mesh cannot hide behind its own slowness
 // (coordinated omission; Tene, "How NOT to Measure Latency", 2013).
@@ -46,6 +46,9 @@ type Config struct {
 	Extra    []Extra       // on top of it
 	Moves    []Move        // of devices between edges
 	Retry    Retry         // of what was refused for now
+	Over     string        // OverHTTP3 (the default), or MQTT at QoS 1: OverMQTTQUIC, OverMQTTTLS
+	Idle     int           // further devices, which connect before the load begins and send nothing
+	Storms   []Storm       // in which all devices lose their connections
 	Duration time.Duration // 0: until the context ends
 	Timeout  time.Duration // of one request with all its attempts; default 10 s
 
@@ -116,16 +119,27 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err := g.makeDevices(ctx); err != nil {
 		return nil, err
 	}
+	if err := g.connectIdle(ctx); err != nil {
+		return nil, err
+	}
 	g.began = time.Now()
 	if cfg.Begin != nil {
 		cfg.Begin(g.began)
 	}
-	var schedules sync.WaitGroup
+	stormy, calm := context.WithCancel(ctx)
+	defer calm()
+	var schedules, storms sync.WaitGroup
+	for _, s := range cfg.Storms {
+		storms.Go(func() { g.weather(stormy, s) })
+	}
 	for n, s := range g.streams() {
 		schedules.Go(func() { g.schedule(ctx, s, rand.New(rand.NewPCG(cfg.Seed, uint64(n)+1))) })
 	}
 	schedules.Wait()
 	g.wait.Wait()
+	calm()
+	storms.Wait()
+	g.report.Idle = g.lostIdle()
 	g.report.finish()
 	return g.report, nil
 }
@@ -150,6 +164,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("%w: no kind of message has a weight", ErrConfig)
 	case c.Devices < 1 || c.Devices > 100000:
 		return fmt.Errorf("%w: %d devices: use 1 to 100000", ErrConfig, c.Devices)
+	case c.Idle < 0 || c.Idle > 100000:
+		return fmt.Errorf("%w: %d idle devices: use 0 to 100000", ErrConfig, c.Idle)
 	case c.Rate <= 0 || c.Rate > 1e6:
 		return fmt.Errorf("%w: rate %g: use more than 0, at most 1000000 a second", ErrConfig, c.Rate)
 	}
@@ -163,6 +179,14 @@ func (c *Config) check() error {
 			return err
 		}
 	}
+	for n := range c.Storms {
+		if err := c.checkStorm(&c.Storms[n]); err != nil {
+			return err
+		}
+	}
+	if err := c.checkOver(); err != nil {
+		return err
+	}
 	return c.Retry.check()
 }
 
@@ -171,9 +195,11 @@ type generator struct {
 	report      *Report
 	began       time.Time
 	devices     []*device
+	idle        []*device
 	sockets     []*socket
 	outstanding atomic.Int64
 	wait        sync.WaitGroup
+	storming    sync.Mutex // held during a storm
 }
 
 // schedule starts one request every 1/rate seconds, those that are late

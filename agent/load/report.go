@@ -20,8 +20,11 @@ type Report struct {
 	Seconds  float64            `json:"seconds"`
 	Rate     float64            `json:"rate"` // asked for, a second, without what is extra
 	Devices  int                `json:"devices"`
+	Over     string             `json:"over"` // HTTP/3 or MQTT
 	Classes  ByClass            `json:"classes"`
 	Tenants  map[string]ByClass `json:"tenants,omitempty"`
+	Idle     *IdleReport        `json:"idle,omitempty"`
+	Storms   []*StormReport     `json:"storms,omitempty"`
 	LateP99  float64            `json:"late_p99_ms"` // how late requests were started
 	OnTime   bool               `json:"on_time"`     // the generator kept its schedule
 	Overruns int64              `json:"overruns"`    // not sent: too many outstanding
@@ -57,7 +60,7 @@ func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, 60_000_
 const lateTolerance = 10 * time.Millisecond
 
 func newReport(cfg Config) *Report {
-	r := &Report{Rate: cfg.Rate, Devices: cfg.Devices, Classes: newByClass(&cfg), begun: time.Now(), late: newHistogram()}
+	r := &Report{Rate: cfg.Rate, Devices: cfg.Devices, Over: cfg.Over, Classes: newByClass(&cfg), begun: time.Now(), late: newHistogram()}
 	if len(cfg.Tenants) > 0 {
 		r.Tenants = map[string]ByClass{}
 	}
@@ -97,6 +100,7 @@ func (r *Report) add(res *Result) {
 	if of := r.Tenants[res.Tenant]; of != nil {
 		of[class].add(res)
 	}
+	r.inStorm(res)
 }
 
 func (c *ClassLoad) add(res *Result) {
@@ -121,6 +125,9 @@ func (r *Report) finish() {
 	r.Seconds = time.Since(r.begun).Seconds()
 	r.LateP99 = ms(r.late, 99)
 	r.OnTime = r.Overruns == 0 && r.LateP99 <= float64(lateTolerance.Milliseconds())
+	for _, s := range r.Storms {
+		s.CriticalP99 = ms(s.critical, 99)
+	}
 	for _, classes := range append(slices.Collect(maps.Values(r.Tenants)), r.Classes) {
 		for _, c := range classes {
 			c.P50, c.P99, c.P999 = ms(c.latency, 50), ms(c.latency, 99), ms(c.latency, 99.9)
@@ -147,7 +154,7 @@ func (r *Report) Order() []string {
 // Print writes the report as tables, most important class first, and says so
 // when the generator could not keep its schedule.
 func (r *Report) Print(w io.Writer) {
-	fmt.Fprintf(w, "\n%.1f s, %d devices, %g requests a second asked for\n", r.Seconds, r.Devices, r.Rate)
+	fmt.Fprintf(w, "\n%.1f s, %d devices, %g requests a second asked for%s\n", r.Seconds, r.Devices, r.Rate, r.way())
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "class\t"+columns)
 	for _, name := range r.Order() {
@@ -155,9 +162,22 @@ func (r *Report) Print(w io.Writer) {
 	}
 	_ = t.Flush()
 	r.printTenants(w)
+	if r.Idle != nil {
+		fmt.Fprintf(w, "%d idle connections, %d of them lost\n", r.Idle.Connections, r.Idle.Lost)
+	}
+	for _, s := range r.Storms {
+		fmt.Fprintln(w, s)
+	}
 	if !r.OnTime {
 		fmt.Fprintf(w, "the generator did NOT keep its schedule: p99 of starts %.1f ms late, %d not sent; the latencies hold its own delay\n", r.LateP99, r.Overruns)
 	}
+}
+
+func (r *Report) way() string {
+	if r.Over == OverMQTTQUIC || r.Over == OverMQTTTLS {
+		return ", over " + r.Over
+	}
+	return ""
 }
 
 func (r *Report) printTenants(w io.Writer) {

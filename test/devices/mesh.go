@@ -245,8 +245,10 @@ func (m *livingMesh) edgeMetrics() (any, error) {
 	text, err := io.ReadAll(rsp.Body)
 	var edge []string
 	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, "tidegate_edge_handshakes_total") || strings.HasPrefix(line, "tidegate_edge_refused_total") {
-			edge = append(edge, strings.TrimPrefix(strings.TrimSpace(line), "tidegate_edge_"))
+		line = strings.TrimSpace(line)
+		counts := strings.HasPrefix(line, "tidegate_edge_handshakes_total") || strings.HasPrefix(line, "tidegate_edge_refused_total")
+		if counts && !strings.HasSuffix(line, " 0") {
+			edge = append(edge, strings.TrimPrefix(line, "tidegate_edge_"))
 		}
 	}
 	return strings.Join(edge, ", "), err
