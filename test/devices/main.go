@@ -2,7 +2,9 @@
 // speaks MQTT, over TLS and over QUIC, beside a bare server of crypto/tls and of
 // quic-go under the same mutual TLS, in one run.
 //
-//	go run ./test/devices [--json] [--connections N]
+// It also opens connections that send nothing, and a device among them.
+//
+//	go run ./test/devices [--json] [--connections N] [--silent N]
 //
 // Figures are of the server's process alone: its heap after garbage collection,
 // and its stacks. Each server is a process of its own.
@@ -23,6 +25,7 @@ import (
 type options struct {
 	json        bool
 	connections int
+	silent      int
 }
 
 func main() {
@@ -47,9 +50,11 @@ func parseFlags() options {
 	var opt options
 	flag.BoolVar(&opt.json, "json", false, "print bars as JSON, one a line; the rest goes to standard error")
 	flag.IntVar(&opt.connections, "connections", 5000, "idle devices at each server, 100 to 50000")
+	flag.IntVar(&opt.silent, "silent", 10_000, "connections that send nothing, 100 to 50000")
 	flag.Parse()
-	if flag.NArg() > 0 || opt.connections < 100 || opt.connections > 50_000 {
-		fmt.Fprintln(os.Stderr, "devices: --connections is 100 to 50000, and there are no arguments")
+	between := func(n int) bool { return n >= 100 && n <= 50_000 }
+	if flag.NArg() > 0 || !between(opt.connections) || !between(opt.silent) {
+		fmt.Fprintln(os.Stderr, "devices: --connections and --silent are 100 to 50000, and there are no arguments")
 		os.Exit(2)
 	}
 	return opt
@@ -68,5 +73,9 @@ func run(ctx context.Context, opt options) (ok bool, err error) {
 		}
 		fmt.Fprintf(os.Stderr, "%-10s %6.1f kB a connection\n", k.name, cost[k.name]/1000)
 	}
-	return report(cost, opt.json), nil
+	s, err := l.silent(ctx, opt.silent)
+	if err != nil {
+		return false, err
+	}
+	return report(append(barsOf(cost), silentBars(opt.silent, s)...), opt.json), nil
 }

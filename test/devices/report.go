@@ -21,11 +21,10 @@ const (
 	mostOverQUIC = 10_000
 )
 
-// report prints the bars and says whether all hold. cost is in bytes a
-// connection, by kind.
-func report(cost map[string]float64, asJSON bool) bool {
+// report prints the bars and says whether all hold.
+func report(bars []bar, asJSON bool) bool {
 	all := true
-	for _, b := range barsOf(cost) {
+	for _, b := range bars {
 		all = all && b.Pass
 		if asJSON {
 			_ = json.NewEncoder(os.Stdout).Encode(b)
@@ -40,6 +39,7 @@ func report(cost map[string]float64, asJSON bool) bool {
 	return all
 }
 
+// barsOf takes what a connection costs in bytes, by kind.
 func barsOf(cost map[string]float64) []bar {
 	over := func(name string, value, most float64) bar {
 		return bar{name, value / 1000, "kB", fmt.Sprintf("≤ %g", most/1000), value <= most}
