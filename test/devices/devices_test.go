@@ -40,6 +40,9 @@ func TestEachKindIsMeasured(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(l.dir)
+	if s, err := l.silent(t.Context(), 100); err != nil || s.each < 500 || s.each > 1e5 || s.wait <= 0 {
+		t.Errorf("silent: %+v, %v", s, err)
+	}
 	for _, k := range kinds {
 		if cost, _, err := l.idle(t.Context(), k, 30); err != nil || cost < 1000 || cost > 1e6 {
 			t.Errorf("%s: %g bytes, %v", k.name, cost, err)

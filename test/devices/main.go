@@ -4,6 +4,8 @@
 //     a bare server of crypto/tls and of quic-go under the same mutual TLS, and beside
 //     mosquitto where that is installed;
 //
+//   - silent: connections that send nothing, and a device among them;
+//
 //   - handshakes: the CPU of a full mutual TLS handshake, beside bare quic-go's;
 //
 //   - batching: QoS 1 publishes a second on a route that batches, beside the same
@@ -38,6 +40,7 @@ import (
 type options struct {
 	json        bool
 	connections int
+	silent      int
 	only        []string
 }
 
@@ -46,7 +49,7 @@ var experiments = []struct {
 	name string
 	run  func(*lab, context.Context, options) ([]bar, error)
 }{
-	{"idle", (*lab).runIdle}, {"handshakes", (*lab).runHandshakes}, {"batching", (*lab).runBatching}, {"storm", (*lab).runStorm},
+	{"idle", (*lab).runIdle}, {"silent", (*lab).runSilent}, {"handshakes", (*lab).runHandshakes}, {"batching", (*lab).runBatching}, {"storm", (*lab).runStorm},
 }
 
 func main() {
@@ -75,12 +78,14 @@ func parseFlags(args []string) (opt options, err error) {
 	flags := flag.NewFlagSet("devices", flag.ContinueOnError)
 	flags.BoolVar(&opt.json, "json", false, "print bars as JSON, one a line; the rest goes to standard error")
 	flags.IntVar(&opt.connections, "connections", 5000, "devices that are idle, or in the storm; 100 to 50000")
+	flags.IntVar(&opt.silent, "silent", 10_000, "connections that send nothing, 100 to 50000")
 	only := flags.String("only", "", "experiments to run, separated by commas; all by default")
 	if err := flags.Parse(args); err != nil {
 		return opt, err
 	}
-	if flags.NArg() > 0 || opt.connections < 100 || opt.connections > 50_000 {
-		return opt, fmt.Errorf("--connections is 100 to 50000, and there are no arguments")
+	between := func(n int) bool { return n >= 100 && n <= 50_000 }
+	if flags.NArg() > 0 || !between(opt.connections) || !between(opt.silent) {
+		return opt, fmt.Errorf("--connections and --silent are 100 to 50000, and there are no arguments")
 	}
 	if *only == "" {
 		return opt, nil

@@ -66,7 +66,7 @@ func (s *Server) acceptTCP(l net.Listener, serve func(*tcpConn)) {
 			}
 			return
 		}
-		known := &tcpConn{Conn: conn, s: s, known: &connection{place: place{proto: protoTCP}, cut: func() { reset(conn) }}}
+		known := &tcpConn{Conn: conn, s: s, began: time.Now(), known: &connection{place: place{proto: protoTCP}, cut: func() { reset(conn) }}}
 		if err := s.gate.enter(&known.known.place, conn.RemoteAddr()); err != nil {
 			reset(conn)
 			continue
@@ -214,12 +214,12 @@ type tcpConn struct {
 	net.Conn
 	s      *Server
 	known  *connection
+	began  time.Time
 	device net.Addr // that a balancer names; nil: the other end is the device
 
 	shook   atomic.Bool // hands
 	asking  atomic.Bool // something has come since the last request
 	aborted atomic.Bool // net/http wants to read no longer: no deadline of the peer's
-	ended   atomic.Bool // by the peer
 	late    atomic.Bool // and counted
 
 	mu  sync.Mutex
@@ -242,14 +242,25 @@ func (c *tcpConn) Read(b []byte) (int, error) {
 		if !c.asking.Load() && c.known.active.Load() == 0 {
 			c.asking.Store(true)
 		}
-	case !errors.Is(err, os.ErrDeadlineExceeded):
-		c.ended.Store(true)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.missed()
+	}
+	return n, err
+}
+
+// missed is for a deadline that has passed.
+func (c *tcpConn) missed() {
+	switch {
 	case c.restIsLate():
 		_ = c.Conn.Close()
 	case c.asking.Load() && c.shook.Load() && !c.aborted.Load() && c.known.active.Load() == 0:
 		c.isLate()
 	}
-	return n, err
+}
+
+func (c *tcpConn) hadItsTime() bool {
+	l := c.s.cfg.Limits
+	return time.Since(c.began) >= min(l.HeaderTimeout, l.IdleTimeout) && c.s.accepting.Err() == nil
 }
 
 func (c *tcpConn) isLate() {
@@ -304,10 +315,10 @@ func (c *tcpConn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// Close counts who has shaken hands and asked for nothing: on HTTP/2 that is how
-// a header ends that does not come.
+// Close counts who has shaken hands and asked for nothing in all its time: on
+// HTTP/2 that is how a header ends that does not come.
 func (c *tcpConn) Close() error {
-	if c.shook.Load() && !c.ended.Load() && c.known.requests.Load() == 0 && c.s.accepting.Err() == nil {
+	if c.shook.Load() && c.known.requests.Load() == 0 && c.hadItsTime() {
 		c.isLate()
 	}
 	c.s.left(c.known)
