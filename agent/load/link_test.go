@@ -33,6 +33,10 @@ func (p *publications) Identify(context.Context, tls.ConnectionState, mqtt.Crede
 
 func (p *publications) Ordered(*mqtt.Publication) bool { return false }
 
+func (*publications) Subscribe(policy.Device, string) bool { return true }
+
+func (*publications) Changed(string) {}
+
 func (p *publications) Publish(_ context.Context, pub *mqtt.Publication) mqtt.Verdict {
 	p.mu.Lock()
 	defer p.mu.Unlock()
