@@ -195,7 +195,7 @@ func (l *loader) checkLimits() {
 	l.within(key+"streams_per_connection", int64(m.StreamsPerConnection), 1, 10_000)
 	l.within(key+"connections", int64(m.Connections), 1, 10*million)
 	l.within(key+"connections_per_source", int64(m.ConnectionsPerSource), 1, 10*million)
-	l.within(key+"handshakes_per_second", int64(m.HandshakesPerSecond), 1, million)
+	l.within(key+"handshakes_per_second", int64(m.HandshakesPerSecond), 0, million)
 	l.within(key+"retry_above", int64(m.RetryAbove), 1, million)
 	l.between(key+"header_timeout", m.HeaderTimeout, time.Second, 5*time.Minute)
 	l.between(key+"body_timeout", m.BodyTimeout, time.Second, 10*time.Minute)

@@ -31,7 +31,6 @@ func DefaultLimits() Limits {
 		StreamsPerConnection: 100,
 		Connections:          100_000,
 		ConnectionsPerSource: 10_000,
-		HandshakesPerSecond:  1000,
 		RetryAbove:           200,
 		HeaderTimeout:        10 * time.Second,
 		BodyTimeout:          30 * time.Second,

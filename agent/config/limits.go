@@ -22,8 +22,8 @@ type Limits struct {
 	// Default 10000, range 1–10000000.
 	ConnectionsPerSource int `hcl:"connections_per_source"`
 	// HandshakesPerSecond is how many TLS handshakes the agent starts for
-	// devices in a second; those above are refused. Default 1000, range
-	// 1–1000000.
+	// devices in a second; those above are refused. Default 0: 250 for each
+	// processor; at most 1000000.
 	HandshakesPerSecond int `hcl:"handshakes_per_second"`
 	// RetryAbove is the number of handshakes in a second from which on a QUIC
 	// client must prove its address first (a Retry packet, one more round

@@ -243,7 +243,7 @@ limits {
   streams_per_connection = 100      # requests a device has open at once; 1 to 10000
   connections            = 100000   # of devices, in all; 1 to 10000000
   connections_per_source = 10000    # of devices; 1 to 10000000
-  handshakes_per_second  = 1000     # of devices; those above are refused; 1 to 1000000
+  handshakes_per_second  = 0        # of devices; those above are refused; 0: 250 for each processor; at most 1000000
   retry_above            = 200      # handshakes a second from which on QUIC clients prove their address
   header_timeout         = "10s"    # for a request's header; 1s to 5m
   body_timeout           = "30s"    # without progress of a request's body; 1s to 10m

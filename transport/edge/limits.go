@@ -2,6 +2,7 @@ package edge
 
 import (
 	"fmt"
+	"runtime"
 	"time"
 )
 
@@ -35,10 +36,11 @@ type Limits struct {
 	// keep it below this.
 	ConnectionsPerSource int
 	// HandshakeRate bounds new connections a second, QUIC and TCP together; a
-	// burst of one second's worth is let through. More are refused before any
+	// burst of a tenth of a second's worth is let through. More are refused before any
 	// asymmetric cryptography; on QUIC each packet of a large ClientHello counts
-	// as a refusal. Default 1,000: a handshake was measured at just under 1 ms
-	// of CPU, so that is about one core.
+	// as a refusal. Default 250 for each processor: a handshake was measured at 1.25 ms
+	// of CPU, so that devices that all come back at once take a third of the
+	// processors from those that are there.
 	HandshakeRate float64
 	// RetryAbove is the rate of QUIC handshakes a second from sources that have
 	// not proven their address above which they must (Retry, RFC 9000 section
@@ -68,6 +70,8 @@ type Limits struct {
 	BodyIdle time.Duration
 }
 
+const handshakesPerProcessor = 250
+
 // NoKeepAlive as Limits.KeepAlive leaves it to devices to keep their connections
 // alive.
 const NoKeepAlive time.Duration = -1
@@ -80,7 +84,7 @@ func DefaultLimits() Limits {
 		StreamsPerConnection: 100,
 		ConnectionsPerAgent:  100_000,
 		ConnectionsPerSource: 10_000,
-		HandshakeRate:        1_000,
+		HandshakeRate:        handshakesPerProcessor * float64(runtime.GOMAXPROCS(0)),
 		RetryAbove:           200,
 		IdleTimeout:          60 * time.Second,
 		KeepAlive:            25 * time.Second,

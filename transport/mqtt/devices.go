@@ -52,11 +52,15 @@ func (s *Server) Devices() []string {
 	return slices.Collect(maps.Keys(s.devices))
 }
 
-// Sessions returns those of a device.
+// described is how many sessions of one device are told of: those whose client
+// identifier came last.
+const described = 16
+
+// Sessions returns those of a device, at most 16.
 func (s *Server) Sessions(device string) (all []transport.DeviceSession) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for e := s.devices[device]; e != nil; e = e.sibling {
+	for e := s.devices[device]; e != nil && len(all) < described; e = e.sibling {
 		all = append(all, e.describe())
 	}
 	return all
@@ -80,6 +84,15 @@ func (e *session) describe() transport.DeviceSession {
 	return d
 }
 
+func (s *Server) clients(device string) (all []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for e := s.devices[device]; e != nil; e = e.sibling {
+		all = append(all, e.key.client)
+	}
+	return all
+}
+
 // Device returns what is known of a device that has a session here.
 func (s *Server) Device(id string) (d policy.Device, ok bool) {
 	s.mu.Lock()
@@ -101,8 +114,8 @@ func (s *Server) TakeOver(device, client string, before time.Time) []*transport.
 // Kick ends all sessions of a device for an operator (0x98, administrative
 // action) and returns how many there were.
 func (s *Server) Kick(device string) (ended int) {
-	for _, one := range s.Sessions(device) {
-		s.endSession(device, one.Client, time.Now(), packets.ErrAdministrativeAction)
+	for _, client := range s.clients(device) {
+		s.endSession(device, client, time.Now(), packets.ErrAdministrativeAction)
 		ended++
 	}
 	return ended
