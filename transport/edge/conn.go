@@ -27,6 +27,7 @@ type connection struct {
 	trusted atomic.Pointer[x509.CertPool]       // the authorities by which that was last found good, or older ones
 	shown   atomic.Bool                         // some request of it named its device
 	moving  atomic.Bool                         // it has to leave
+	framed  atomic.Bool                         // requests came in HTTP/2: what comes between them may be no header
 	mqtt    atomic.Bool                         // it speaks MQTT, whose server looks after it
 	settled sync.Once                           // the handshake was counted
 

@@ -18,6 +18,7 @@ func (s *Server) serveTCPRequest(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Alt-Svc"] = s.altSvc
 	}
 	c := connectionFrom(r.Context())
+	c.framed.Store(r.ProtoMajor == 2)
 	if c.moving.Load() {
 		w.Header()["Connection"] = []string{"close"} // of HTTP/2 net/http makes a GOAWAY
 	}

@@ -253,7 +253,7 @@ func (c *tcpConn) missed() {
 	switch {
 	case c.restIsLate():
 		_ = c.Conn.Close()
-	case c.asking.Load() && c.shook.Load() && !c.aborted.Load() && c.known.active.Load() == 0:
+	case c.asking.Load() && c.shook.Load() && !c.aborted.Load() && !c.known.framed.Load() && c.known.active.Load() == 0:
 		c.isLate()
 	}
 }
