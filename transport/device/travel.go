@@ -68,7 +68,7 @@ func (c *Client) dial(list []attempt, grace time.Duration) {
 		c.cfg.Logger.Error("the number of this connection is not kept", "error", err)
 		epoch = uint64(time.Now().UnixMilli())
 	}
-	v := voyage{client: c, list: list, grace: grace, epoch: epoch, packet: c.packet}
+	v := voyage{client: c, list: list, grace: grace, epoch: epoch}
 	c.working.Go(func() {
 		l := v.run(c.life)
 		c.do(func() { c.arrived(l, v.tried) })
