@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,14 +19,11 @@ import (
 func (m *mqttMesh) sdk(protocol device.Protocol) device.Config {
 	conf := m.TLS()
 	conf.Certificates = m.tls().Certificates
-	cfg := device.Config{TLS: conf, Protocol: protocol}
+	cfg := device.Config{TLS: conf, Protocol: protocol, Logger: testLogger()}
 	for _, r := range m.Regions {
 		for _, a := range r.Agents {
 			cfg.Endpoints = append(cfg.Endpoints, device.Endpoint{Addr: a.EdgeAddr(), Region: r.Name})
 		}
-	}
-	if os.Getenv("TIDEGATE_TEST_LOG") != "" {
-		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	return cfg
 }

@@ -69,13 +69,12 @@ func TestWhatBecomesOfAMessage(t *testing.T) {
 func TestASilentRegionIsLeftAndNothingIsLost(t *testing.T) {
 	w := newTown(t)
 	for _, noUDP := range []bool{false, true} {
-		var mute atomic.Pointer[broker]
-		silent := func(int, *packets.Publish, func(encoder)) *packets.Puback { return nil }
+		var mute [2]atomic.Bool
 		var brokers [2]*broker
 		for i := range brokers {
-			brokers[i] = w.broker(t, script{publish: func(n int, p *packets.Publish, say func(encoder)) *packets.Puback {
-				if mute.Load() == brokers[i] {
-					return silent(n, p, say)
+			brokers[i] = w.broker(t, script{publish: func(_ int, p *packets.Publish, _ func(encoder)) *packets.Puback {
+				if mute[i].Load() {
+					return nil
 				}
 				return puback0(p, 0)
 			}})
@@ -86,11 +85,11 @@ func TestASilentRegionIsLeftAndNothingIsLost(t *testing.T) {
 		if err := client.Publish(within(t), Message{ID: "first", Topic: "t"}); err != nil {
 			t.Fatal(err)
 		}
-		first := brokers[0]
-		if len(first.ids()) == 0 {
-			first = brokers[1]
+		at, elsewhere := 0, 1
+		if len(brokers[0].ids()) == 0 {
+			at, elsewhere = 1, 0
 		}
-		mute.Store(first)
+		mute[at].Store(true)
 		for i := range 3 {
 			if _, err := client.Enqueue(Message{ID: fmt.Sprint(i), Topic: "t"}); err != nil {
 				t.Fatal(err)
@@ -99,11 +98,7 @@ func TestASilentRegionIsLeftAndNothingIsLost(t *testing.T) {
 		if err := client.Flush(within(t)); err != nil {
 			t.Fatal(err)
 		}
-		other := brokers[0]
-		if first == other {
-			other = brokers[1]
-		}
-		if got := fmt.Sprint(first.ids(), other.ids()); got != "[first 0] [0 1 2]" {
+		if got := fmt.Sprint(brokers[at].ids(), brokers[elsewhere].ids()); got != "[first 0] [0 1 2]" {
 			t.Errorf("without UDP %v: %s", noUDP, got)
 		}
 	}
@@ -140,16 +135,13 @@ func TestTheAgentsWordIsFollowed(t *testing.T) {
 		"use another, any other": {packets.Disconnect{ReasonCode: packets.DisconnectUseAnotherServer, Properties: &packets.Properties{}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var left atomic.Pointer[string]
-			leaving := script{publish: func(_ int, p *packets.Publish, say func(encoder)) *packets.Puback {
-				say(&c.leave)
-				return nil
-			}}
+			var left atomic.Int32 // 1 + the one that was left
 			var brokers [2]*broker
 			for i := range brokers {
-				brokers[i] = w.broker(t, script{publish: func(n int, p *packets.Publish, say func(encoder)) *packets.Puback {
-					if left.CompareAndSwap(nil, &brokers[i].addr) {
-						return leaving.publish(n, p, say)
+				brokers[i] = w.broker(t, script{publish: func(_ int, p *packets.Publish, say func(encoder)) *packets.Puback {
+					if left.CompareAndSwap(0, int32(i+1)) {
+						say(&c.leave)
+						return nil
 					}
 					return puback0(p, 0)
 				}})
@@ -159,8 +151,8 @@ func TestTheAgentsWordIsFollowed(t *testing.T) {
 				t.Fatal(err)
 			}
 			at := client.State().Endpoint.Addr
-			if c.to != nil && at != c.to.addr || at == *left.Load() {
-				t.Errorf("at %s, was at %s", at, *left.Load())
+			if was := brokers[left.Load()-1].addr; c.to != nil && at != c.to.addr || at == was {
+				t.Errorf("at %s, was at %s", at, was)
 			}
 		})
 	}

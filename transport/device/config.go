@@ -114,7 +114,8 @@ type Config struct {
 	// least 200 ms.
 	Silence time.Duration
 	// Stagger is how long one endpoint is given before the next one is tried
-	// beside it. Default 250 ms.
+	// beside it: at least this long, and where the nearest one is far four of its
+	// round trips, up to 1 s. Default 250 ms.
 	Stagger time.Duration
 	// DialTimeout bounds a handshake, and then the greeting on it. Default 5 s.
 	DialTimeout time.Duration

@@ -195,16 +195,16 @@ func (c *Client) retry(e *entry, now time.Time, after time.Duration) {
 	c.lanes.again(e, now.Add(pause))
 }
 
-// settle lets a message leave the outbox.
+// settle lets a message leave the outbox. Settled is told first: when the outbox
+// is empty, all has been told.
 func (c *Client) settle(e *entry, err error) {
-	e.settled = true
+	e.settled, e.msg = true, nil
 	c.keeper.drop(e)
+	c.cfg.Settled(Message{ID: e.id, Topic: e.topic, Expires: e.expires}, err)
 	c.discharge(e)
 	if e.done != nil {
 		e.done <- err
 	}
-	c.cfg.Settled(Message{ID: e.id, Topic: e.topic, Expires: e.expires}, err)
-	e.msg = nil
 }
 
 // lost deals with the end of a link.

@@ -128,6 +128,19 @@ func TestAttemptsAreStaggeredAndTCPComesLater(t *testing.T) {
 	}
 }
 
+func TestAFarPlaceIsGivenMoreTime(t *testing.T) {
+	for rtt, want := range map[time.Duration]time.Duration{
+		0: 250 * time.Millisecond, 20 * time.Millisecond: 250 * time.Millisecond, 100 * time.Millisecond: 400 * time.Millisecond, time.Minute: time.Second,
+	} {
+		if got := stagger(250*time.Millisecond, places{{rtt: rtt}}); got != want {
+			t.Errorf("%s away: %s, want %s", rtt, got, want)
+		}
+	}
+	if got := stagger(time.Second, nil); got != time.Second {
+		t.Errorf("nowhere: %s", got)
+	}
+}
+
 func TestFullJitterStaysInItsBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		attempt := rapid.IntRange(0, 100).Draw(t, "attempt")

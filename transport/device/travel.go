@@ -35,7 +35,20 @@ func (c *Client) look(now time.Time) {
 	if c.link != nil {
 		ranked = without(ranked, places{c.link.place})
 	}
-	c.dial(itinerary(ranked, together, c.cfg.Stagger, c.ways(now)), grace)
+	c.dial(itinerary(ranked, together, stagger(c.cfg.Stagger, ranked), c.ways(now)), grace)
+}
+
+// staggerMost bounds how long a far place is given before the next one is tried.
+const staggerMost = time.Second
+
+// stagger gives the first place the time of its handshake, which is two round
+// trips, twice: over long ways, or on slow devices, there would else always be
+// two handshakes.
+func stagger(least time.Duration, ranked places) time.Duration {
+	if len(ranked) == 0 {
+		return least
+	}
+	return max(least, min(4*ranked[0].rtt, staggerMost))
 }
 
 // ways leaves QUIC out where only TCP got through lately, unless that failed as
@@ -55,7 +68,7 @@ func (c *Client) dial(list []attempt, grace time.Duration) {
 		c.cfg.Logger.Error("the number of this connection is not kept", "error", err)
 		epoch = uint64(time.Now().UnixMilli())
 	}
-	v := voyage{client: c, list: list, grace: grace, epoch: epoch, packet: c.packet}
+	v := voyage{client: c, list: list, grace: grace, epoch: epoch}
 	c.working.Go(func() {
 		l := v.run(c.life)
 		c.do(func() { c.arrived(l, v.tried) })

@@ -31,7 +31,6 @@ type voyage struct {
 	list   []attempt // not begun
 	grace  time.Duration
 	epoch  uint64
-	packet uint16
 	tried  []try
 
 	begun, back int // attempts
