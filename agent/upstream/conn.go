@@ -57,7 +57,7 @@ func (cn *conn) finish(whole bool) {
 	if cn.stop != nil && !cn.stop() {
 		whole = false
 	}
-	if cn.up != nil && !(cn.up.ended() && cn.up.err == nil) {
+	if cn.up != nil && !(cn.up.endsNow(whole) && cn.up.err == nil) {
 		whole = false
 	}
 	if cn.in.r != cn.in.w {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -22,7 +23,8 @@ type upload struct {
 	trailer func() http.Header
 	timeout time.Duration // for the response head, from the end of the upload
 	done    chan struct{}
-	err     error // valid after done; *bodyError when the source is at fault
+	err     error       // valid after done; *bodyError when the source is at fault
+	last    atomic.Bool // the rest is being written, or was
 
 	mu       sync.Mutex
 	answered bool // the response head has arrived; guards the read deadline
@@ -53,6 +55,7 @@ func (u *upload) run(buf []byte) {
 }
 
 func (u *upload) send(buf []byte) error {
+	u.last.Store(u.body == nil)
 	if len(u.unsent) > 0 {
 		if _, err := u.nc.Write(u.unsent); err != nil {
 			return err
@@ -71,6 +74,7 @@ func (u *upload) sendSized(buf []byte) error {
 	for left := u.left; left > 0; {
 		n, err := u.body.Read(buf[:min(int64(len(buf)), left)])
 		if n > 0 {
+			u.last.Store(int64(n) == left)
 			if _, err := u.nc.Write(buf[:n]); err != nil {
 				return err
 			}
@@ -99,6 +103,7 @@ func (u *upload) sendChunked(buf []byte) error {
 			if chunk, err = appendLastChunk(chunk, u.trailer); err != nil {
 				return &bodyError{err}
 			}
+			u.last.Store(true)
 			_, err = u.nc.Write(chunk)
 			return err
 		}
@@ -156,6 +161,26 @@ func (u *upload) headArrived() {
 	u.answered = true
 	if u.timeout > 0 {
 		u.nc.SetReadDeadline(time.Time{})
+	}
+}
+
+// lastMoment is how long the end of an upload is waited for whose last bytes are
+// being written: who answered them may be faster than this process.
+const lastMoment = 10 * time.Millisecond
+
+// endsNow says whether the upload has ended, or does so at once where that is
+// worth waiting for.
+func (u *upload) endsNow(worth bool) bool {
+	if u.ended() || !worth || !u.last.Load() {
+		return u.ended()
+	}
+	late := time.NewTimer(lastMoment)
+	defer late.Stop()
+	select {
+	case <-u.done:
+		return true
+	case <-late.C:
+		return false
 	}
 }
 
