@@ -110,8 +110,9 @@ type Config struct {
 	KeepAlive time.Duration
 	// Silence is how long nothing may be heard of an agent while something is
 	// under way: then the device goes elsewhere. Two round trips are added, and
-	// on TCP the time that what is under way takes at 16 KiB/s. Default 1 s, at
-	// least 200 ms.
+	// on TCP the time that what is under way takes at 16 KiB/s; it doubles, up to
+	// eight times, where connections fall silent one after the other. Default 1 s,
+	// at least 200 ms.
 	Silence time.Duration
 	// Stagger is how long one endpoint is given before the next one is tried
 	// beside it: at least this long, and where the nearest one is far four of its

@@ -20,6 +20,7 @@ type itinerant struct {
 	noUDP    time.Time // UDP seems to be blocked; it is tried again then
 	sawUDP   bool      // it got through the last time
 	probed   bool      // the nearest place was looked for
+	alarms   int       // links found silent that had not lived long, in a row
 	takeover int       // times in a row that another connection took over
 	packet   uint16    // MQTT's last packet identifier
 }
@@ -234,9 +235,27 @@ func (c *Client) lost(l *link, why error, now time.Time) {
 		l.place.failed(now)
 	}
 	c.cfg.Logger.Info("connection lost", "endpoint", l.place.Addr, "wire", l.wire, "reason", why)
+	c.alarmed(why, now.Sub(l.since))
 	c.afterwards(now.Sub(l.since), now)
 	c.show(State{Phase: c.phase(now), Err: why})
 }
+
+// A link that was silent before it had lived so long raises doubts: maybe
+// everybody is slow.
+const provenAfter = 30 * time.Second
+
+func (c *Client) alarmed(why error, lived time.Duration) {
+	switch {
+	case lived >= provenAfter:
+		c.alarms = 0
+	case errors.Is(why, ErrSilent):
+		c.alarms++
+	}
+}
+
+// patience is the silence that is borne after alarms: twice as much with each, up
+// to eight times, so that devices that are all late do not reconnect for ever.
+func patience(silence time.Duration, alarms int) time.Duration { return silence << min(alarms, 3) }
 
 // afterwards decides when to look for another place: at once, unless the last
 // one did not hold.

@@ -100,7 +100,7 @@ func (c *Client) settleOn(l *link, now time.Time) {
 		c.fading = append(c.fading, old)
 	}
 	l.since, l.flying = now, map[*entry]time.Time{}
-	l.vigil = newVigil(c.cfg.Silence, shorter(c.cfg.KeepAlive, l.keepAlive), now)
+	l.vigil = newVigil(patience(c.cfg.Silence, c.alarms), shorter(c.cfg.KeepAlive, l.keepAlive), now)
 	c.link, c.probed, c.dialAt = l, true, time.Time{}
 	if c.cfg.Return > 0 {
 		c.returnAt = now.Add(around(c.cfg.Return))

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -74,6 +75,23 @@ func TestSilenceCountsFromTheMessageOn(t *testing.T) {
 	}
 	if got := v.look(late.Add(testSilence), 0, true, 0); got != dead {
 		t.Errorf("after the silence: %d", got)
+	}
+}
+
+// Devices that are late because everybody is bear more each time, until a
+// connection has lasted.
+func TestSilenceThatGoesOnIsBorneLonger(t *testing.T) {
+	var c Client
+	var got []time.Duration
+	for _, lived := range []time.Duration{time.Hour, time.Second, time.Second, 2 * time.Second, time.Second, time.Second, provenAfter} {
+		c.alarmed(ErrSilent, lived)
+		got = append(got, patience(time.Second, c.alarms)/time.Second)
+	}
+	if want := []time.Duration{1, 2, 4, 8, 8, 8, 1}; !slices.Equal(got, want) {
+		t.Errorf("seconds borne: %d, want %d", got, want)
+	}
+	if c.alarmed(ErrLeaving, time.Second); c.alarms != 0 {
+		t.Error("an agent that left is no alarm")
 	}
 }
 
