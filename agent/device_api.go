@@ -34,6 +34,8 @@ func (a *Agent) serveDeviceAPI(w http.ResponseWriter, r *http.Request, device po
 		a.servePublish(w, r, device, strings.TrimPrefix(path, apiTopics))
 	case path == apiMessages && r.Method == http.MethodGet:
 		a.serveListen(w, r, device)
+	case path == apiMessages && r.Method == http.MethodHead:
+		w.WriteHeader(http.StatusNoContent) // somebody wants to know whether this agent lives
 	case strings.HasPrefix(path, apiMessages+"/") && r.Method == http.MethodPost:
 		a.serveAcknowledge(w, r, device, strings.TrimPrefix(path, apiMessages+"/"))
 	default:
@@ -51,7 +53,7 @@ func (a *Agent) servePublish(w http.ResponseWriter, r *http.Request, device poli
 	}
 	pub := &mqtt.Publication{
 		Device: device, Client: remoteAddr(r.RemoteAddr), Host: r.Host, TLS: r.TLS, Topic: topic,
-		ContentType: r.Header.Get("Content-Type"), Received: time.Now(),
+		ContentType: r.Header.Get("Content-Type"), Received: time.Now(), Properties: propertiesOf(r.Header),
 	}
 	if key := r.Header.Get("Idempotency-Key"); key != "" {
 		pub.QoS = 1 // the device will send it again, by the same id, if it must
@@ -69,6 +71,16 @@ func (a *Agent) servePublish(w http.ResponseWriter, r *http.Request, device poli
 	x.begin()
 	defer x.finish()
 	x.run()
+}
+
+// propertiesOf takes the fields of a request for user properties.
+func propertiesOf(h http.Header) (all []mqtt.Property) {
+	for name, values := range h {
+		for _, value := range values {
+			all = append(all, mqtt.Property{Key: name, Value: value})
+		}
+	}
+	return all
 }
 
 // remoteAddr is the address of a request as one of net.

@@ -96,11 +96,12 @@ func TestATopicOverHTTPReachesTheServiceAsACloudEvent(t *testing.T) {
 	req := c.request("POST", "/.tidegate/topics/up/d/power%20now", strings.NewReader("7"))
 	req.Header.Set("Idempotency-Key", `"id-1"`)
 	req.Header.Set("Ce-Id", "forged")
+	req.Header.Set("X-Kind", "alarm")
 	if resp, body := c.do(req); resp.StatusCode != http.StatusAccepted {
 		t.Fatalf("%d %s", resp.StatusCode, body)
 	}
 	h := <-got
-	for name, want := range map[string]string{"Ce-Id": "id-1", "Ce-Subject": "up/d/power%20now", "Ce-Source": "/devices/d", "Idempotency-Key": `"id-1"`} {
+	for name, want := range map[string]string{"Ce-Id": "id-1", "Ce-Subject": "up/d/power%20now", "Ce-Source": "/devices/d", "X-Kind": "alarm", "Idempotency-Key": `"id-1"`} {
 		if h.Get(name) != want {
 			t.Errorf("%s: %q, want %q", name, h.Get(name), want)
 		}
