@@ -33,10 +33,10 @@ func newGate(l Limits, m *metrics) *gate {
 	}
 }
 
-// newBucket lets a tenth of a second's worth through at once: a burst of more would
-// keep the processors from everything else for as long as it lasts.
+// newBucket lets a quarter of a second's worth through at once: a burst of more
+// would keep the processors from everything else for as long as it lasts.
 func newBucket(perSecond float64) *rate.Limiter {
-	return rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond/10)))
+	return rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond/4)))
 }
 
 // place is what one connection takes up. The gate's lock guards it.

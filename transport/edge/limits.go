@@ -36,7 +36,7 @@ type Limits struct {
 	// keep it below this.
 	ConnectionsPerSource int
 	// HandshakeRate bounds new connections a second, QUIC and TCP together; a
-	// burst of a tenth of a second's worth is let through. More are refused before any
+	// burst of a quarter of a second's worth is let through. More are refused before any
 	// asymmetric cryptography; on QUIC each packet of a large ClientHello counts
 	// as a refusal. Default 250 for each processor: a handshake was measured at 1.25 ms
 	// of CPU, so that devices that all come back at once take a third of the
