@@ -136,7 +136,7 @@ func (s *squad) survives() {
 			s.t.Errorf("%s: %v", m.name, err)
 		}
 		for _, r := range m.acknowledged {
-			if s.book.got[r.id] == 0 {
+			if s.book.count(r.id) == 0 {
 				s.t.Errorf("%s: acknowledged, and lost", r.id)
 			}
 		}

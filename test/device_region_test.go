@@ -59,6 +59,12 @@ func (l *ledger) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	l.got[r.Header.Get("Ce-Id")]++
 }
 
+func (l *ledger) count(id string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.got[id]
+}
+
 // soldier is one device of the fleet and what it knows.
 type soldier struct {
 	*device.Client
@@ -248,7 +254,7 @@ func judgeFleet(t *testing.T, fleet []*soldier, book *ledger, lostAt time.Time, 
 	for _, s := range fleet {
 		acknowledged += len(s.acknowledged)
 		for _, r := range s.acknowledged {
-			n := book.got[r.id]
+			n := book.count(r.id)
 			if n == 0 {
 				t.Errorf("%s: acknowledged, and lost", r.id)
 			}

@@ -310,7 +310,7 @@ func TestGateCountsExactly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := must[*metrics](t)(newMetrics(nil))
 		l := DefaultLimits()
-		l.ConnectionsPerSource, l.HandshakeRate = 5, 50
+		l.ConnectionsPerSource, l.HandshakeRate = 5, 200 // a burst of 50
 		g := newGate(l, m)
 		var taken []*place
 		enter := func(host byte) bool {
