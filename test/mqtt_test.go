@@ -182,6 +182,9 @@ func TestMQTTClients(t *testing.T) {
 	t.Run("mosquitto publishes", m.mosquittoPublishes)
 	t.Run("mosquitto's will", m.mosquittoWill)
 	t.Run("mosquitto is refused", m.mosquittoRefused)
+	t.Run("mosquitto gets commands", m.mosquittoListens)
+	t.Run("mosquitto's commands wait while it is away", m.mosquittoComesBack)
+	t.Run("mosquitto may not listen to another's", m.mosquittoMayNotListen)
 	t.Run("paho over TLS", func(t *testing.T) { m.pahoPublishes(t, nil) })
 	t.Run("paho over QUIC", func(t *testing.T) { m.pahoPublishes(t, m.dialQUIC) })
 	t.Run("a batch crosses a border", m.batchCrosses)
@@ -244,7 +247,9 @@ func (m *mqttMesh) mosquittoWill(t *testing.T) {
 	}
 }
 
-func (m *mqttMesh) mosquittoRefused(t *testing.T) {
+// keepStranger has a certificate like the device's of another authority.
+func (m *mqttMesh) keepStranger(t *testing.T) {
+	t.Helper()
 	stranger, err := transport.NewAuthority("stranger", "elsewhere", time.Hour)
 	if err != nil {
 		t.Fatal(err)
@@ -254,6 +259,10 @@ func (m *mqttMesh) mosquittoRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.keep(t, "stranger", issued)
+}
+
+func (m *mqttMesh) mosquittoRefused(t *testing.T) {
+	m.keepStranger(t)
 	for name, c := range map[string]struct {
 		cert string
 		args []string
