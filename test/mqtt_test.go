@@ -32,6 +32,12 @@ import (
 const mqttPolicy = `
 service "inbox" {}
 service "far" {}
+service "site" {}
+route "page" {
+  match { path = "/page/{file}" }
+  anonymous = true
+  forward { service = "site" }
+}
 route "gathered" {
   match { path = "/devices/{id}/gathered/{rest...}" }
   forward { service = "far" }
@@ -44,7 +50,7 @@ route "all" {
 }
 access "own" {
   allow {
-    methods = ["PUBLISH"]
+    methods = ["PUBLISH", "POST"]
     path    = "/devices/${device.id}/{rest...}"
   }
   allow { subscribe = ["commands/${device.id}/#"] }
@@ -131,7 +137,7 @@ func newMQTTMesh(t *testing.T) *mqttMesh {
 	defer cancel()
 	var err error
 	m.Mesh, err = dev.Start(ctx, dev.Config{Regions: 2, Agents: 1, Policy: []byte(mqttPolicy), Services: []dev.Service{
-		{Name: "inbox", Handler: m.box}, {Name: "far", Regions: []string{"eu-2"}, Handler: http.HandlerFunc(m.far.take)}}})
+		{Name: "inbox", Handler: m.box}, {Name: "site", Handler: site()}, {Name: "far", Regions: []string{"eu-2"}, Handler: http.HandlerFunc(m.far.take)}}})
 	if err != nil {
 		t.Fatal(err)
 	}
