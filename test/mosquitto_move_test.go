@@ -31,20 +31,22 @@ func TestMosquittoMovesWithDNS(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts meshes, and waits for keep-alives")
 	}
-	t.Run("when its agent ends", func(t *testing.T) {
-		m := newMQTTMesh(t)
-		m.mosquittoMoves(t, mosquittoKeepAlive+moveGrace, func() error { return m.Regions[0].Agents[0].Close() })
-	})
+	for _, version := range mosquittoVersions {
+		t.Run("when its agent ends, "+version, func(t *testing.T) {
+			m := newMQTTMesh(t)
+			m.mosquittoMoves(t, version, mosquittoKeepAlive+moveGrace, func() error { return m.Regions[0].Agents[0].Close() })
+		})
+	}
 	t.Run("when its region is cut off", func(t *testing.T) {
 		m := newMQTTMesh(t)
-		m.mosquittoMoves(t, 2*mosquittoKeepAlive+moveGrace+busyMachine, func() error { return m.Cut(m.Regions[0].Name) })
+		m.mosquittoMoves(t, "mqttv311", 2*mosquittoKeepAlive+moveGrace+busyMachine, func() error { return m.Cut(m.Regions[0].Name) })
 	})
 }
 
-func (m *mqttMesh) mosquittoMoves(t *testing.T, within time.Duration, lose func() error) {
+func (m *mqttMesh) mosquittoMoves(t *testing.T, version string, within time.Duration, lose func() error) {
 	d := newDomain(t, m)
-	d.start(t, "mosquitto_sub", "-q", "1", "-t", "commands/d1/#")
-	pub := &lines{box: m.box, to: d.start(t, "mosquitto_pub", "-q", "1", "-t", "devices/d1/lines", "-l")}
+	d.start(t, "mosquitto_sub", "-V", version, "-q", "1", "-t", "commands/d1/#")
+	pub := &lines{box: m.box, to: d.start(t, "mosquitto_pub", "-V", version, "-q", "1", "-t", "devices/d1/lines", "-l")}
 	m.commandReaches(t, "before", "delivered")
 	if took := until(10*time.Second, pub.goThrough()); took == 0 {
 		t.Fatal("mosquitto_pub publishes nothing")
