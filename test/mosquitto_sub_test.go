@@ -38,6 +38,7 @@ func (m *mqttMesh) mosquittoListens(t *testing.T) {
 			if err := cmd.Wait(); err != nil || strings.TrimSpace(out.String()) != "commands/d1/do "+payload {
 				t.Errorf("%s: %v: %s", payload, err, out)
 			}
+			awaitCount(t, "its session's end", func() bool { return m.command(t.Context(), t, "for nobody").Reason == "unknown" })
 		}
 	}
 }
