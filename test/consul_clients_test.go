@@ -99,7 +99,7 @@ func curlUsesTCP(t *testing.T, m *mesh.Mesh) {
 // foreignHTTP3ClientIsServed uses a QUIC and HTTP/3 implementation that shares
 // nothing with ours: ngtcp2 and nghttp3.
 func foreignHTTP3ClientIsServed(t *testing.T, m *mesh.Mesh) {
-	a := m.Region("eu-1").Agents[0]
+	a, large := m.Region("eu-1").Agents[0], strings.Repeat("large", 1<<20/5)
 	for _, c := range []struct {
 		path, want string
 		args       []string
@@ -108,9 +108,10 @@ func foreignHTTP3ClientIsServed(t *testing.T, m *mesh.Mesh) {
 		{"/v1/devices/d7/readings", `"Path":"/ingest/d7"`, nil},
 		{"/v1/telemetry", `"Body":"{\"temperature\": 99.5, \"unit\": \"C\"}"`,
 			[]string{"--http-method=POST", "--data=" + mesh.File(t, "reading.json", `{"temperature": 99.5, "unit": "C"}`)}},
+		{"/v1/devices/d7/readings", large, []string{"--http-method=POST", "--data=" + mesh.File(t, "large", large)}},
 	} {
 		if status, body := gtlsclient(t, a, c.path, c.args...); status != "200" || !strings.Contains(body, c.want) {
-			t.Errorf("gtlsclient %v %s: status %s, %q", c.args, c.path, status, body)
+			t.Errorf("gtlsclient %v %s: status %s, %.1000q", c.args, c.path, status, body)
 		}
 	}
 }

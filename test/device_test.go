@@ -142,19 +142,26 @@ type commandAnswer struct{ State, Reason, Detail string }
 
 func (a commandAnswer) word() string { return cmp.Or(a.State, a.Reason) }
 
-// command posts a command for the device to the egress of the second region.
-func (m *mqttMesh) command(ctx context.Context, t *testing.T, payload string) (answer commandAnswer) {
+func (m *mqttMesh) command(ctx context.Context, t *testing.T, payload string) commandAnswer {
 	t.Helper()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+m.Regions[1].Agents[0].EgressAddr()+"/devices/d1/messages/commands/d1/do", strings.NewReader(payload))
+	answer, err := m.postCommand(ctx, payload)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return answer
+}
+
+// postCommand posts a command for the device to the egress of the second region.
+func (m *mqttMesh) postCommand(ctx context.Context, payload string) (answer commandAnswer, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+m.Regions[1].Agents[0].EgressAddr()+"/devices/d1/messages/commands/d1/do", strings.NewReader(payload))
+	if err != nil {
+		return answer, err
 	}
 	req.Header.Set("Proxy-Authorization", "Bearer "+m.Token())
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return answer, err
 	}
 	defer resp.Body.Close()
-	_ = json.NewDecoder(resp.Body).Decode(&answer)
-	return answer
+	return answer, json.NewDecoder(resp.Body).Decode(&answer)
 }

@@ -32,6 +32,12 @@ import (
 const mqttPolicy = `
 service "inbox" {}
 service "far" {}
+service "site" {}
+route "page" {
+  match { path = "/page/{file}" }
+  anonymous = true
+  forward { service = "site" }
+}
 route "gathered" {
   match { path = "/devices/{id}/gathered/{rest...}" }
   forward { service = "far" }
@@ -44,7 +50,7 @@ route "all" {
 }
 access "own" {
   allow {
-    methods = ["PUBLISH"]
+    methods = ["PUBLISH", "POST"]
     path    = "/devices/${device.id}/{rest...}"
   }
   allow { subscribe = ["commands/${device.id}/#"] }
@@ -131,7 +137,7 @@ func newMQTTMesh(t *testing.T) *mqttMesh {
 	defer cancel()
 	var err error
 	m.Mesh, err = dev.Start(ctx, dev.Config{Regions: 2, Agents: 1, Policy: []byte(mqttPolicy), Services: []dev.Service{
-		{Name: "inbox", Handler: m.box}, {Name: "far", Regions: []string{"eu-2"}, Handler: http.HandlerFunc(m.far.take)}}})
+		{Name: "inbox", Handler: m.box}, {Name: "site", Handler: site()}, {Name: "far", Regions: []string{"eu-2"}, Handler: http.HandlerFunc(m.far.take)}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,6 +188,9 @@ func TestMQTTClients(t *testing.T) {
 	t.Run("mosquitto publishes", m.mosquittoPublishes)
 	t.Run("mosquitto's will", m.mosquittoWill)
 	t.Run("mosquitto is refused", m.mosquittoRefused)
+	t.Run("mosquitto gets commands", m.mosquittoListens)
+	t.Run("mosquitto's commands wait while it is away", m.mosquittoComesBack)
+	t.Run("mosquitto may not listen to another's", m.mosquittoMayNotListen)
 	t.Run("paho over TLS", func(t *testing.T) { m.pahoPublishes(t, nil) })
 	t.Run("paho over QUIC", func(t *testing.T) { m.pahoPublishes(t, m.dialQUIC) })
 	t.Run("a batch crosses a border", m.batchCrosses)
@@ -244,7 +253,9 @@ func (m *mqttMesh) mosquittoWill(t *testing.T) {
 	}
 }
 
-func (m *mqttMesh) mosquittoRefused(t *testing.T) {
+// keepStranger has a certificate like the device's of another authority.
+func (m *mqttMesh) keepStranger(t *testing.T) {
+	t.Helper()
 	stranger, err := transport.NewAuthority("stranger", "elsewhere", time.Hour)
 	if err != nil {
 		t.Fatal(err)
@@ -254,6 +265,10 @@ func (m *mqttMesh) mosquittoRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.keep(t, "stranger", issued)
+}
+
+func (m *mqttMesh) mosquittoRefused(t *testing.T) {
+	m.keepStranger(t)
 	for name, c := range map[string]struct {
 		cert string
 		args []string

@@ -24,12 +24,18 @@ func Tool(t testing.TB, name, debianPackage string) string {
 			return path
 		}
 	}
-	reason := fmt.Sprintf("%s is not installed (Debian package %s)", name, debianPackage)
+	Missing(t, fmt.Sprintf("%s is not installed (Debian package %s)", name, debianPackage))
+	return ""
+}
+
+// Missing skips the test for want of something, or fails it where RequireEnv
+// asks for that.
+func Missing(t testing.TB, reason string) {
+	t.Helper()
 	if os.Getenv(RequireEnv) == "1" {
 		t.Fatal(reason)
 	}
 	t.Skip(reason)
-	return ""
 }
 
 const nginxConf = `daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log;

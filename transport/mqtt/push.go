@@ -287,11 +287,23 @@ func (e *session) acknowledgedBy(c *conn, p *packets.Packet) {
 	e.kickLocked()
 }
 
-// rewind has everything that was sent sent again. The session's lock is held.
+// rewind has everything that was sent sent again, but for what is on its way at
+// QoS 0: at most once, and the device may have it already. The session's lock is
+// held.
 func (e *session) rewind() {
-	if o := e.out; o != nil {
-		o.queue, o.sent = append(o.sent, o.queue...), nil
+	o := e.out
+	if o == nil {
+		return
 	}
+	var again []*push
+	for _, p := range o.sent {
+		if p.qos == 0 {
+			o.settle(p, transport.Sent, "")
+		} else {
+			again = append(again, p)
+		}
+	}
+	o.queue, o.sent = append(again, o.queue...), nil
 }
 
 // orphan empties the outbox of a session that ends. The session's lock is held.

@@ -136,6 +136,23 @@ func TestWhatBecomesOfACommandWithoutAcknowledgement(t *testing.T) {
 	})
 }
 
+// A device may have a command and be gone before its agent knows that it was
+// written.
+func TestACommandOnItsWayAtQoS0CountsAsSent(t *testing.T) {
+	serving(t, &takes{}, Limits{}, func(t *testing.T, s *Server) {
+		d := connect(t, s, 5)
+		d.subscribe(0, "commands/d1/#")
+		e, p := d.session(s), &push{cmd: command("a"), settled: make(chan struct{})}
+		e.mu.Lock()
+		e.out.sent = append(e.out.sent, p)
+		left := e.orphan()
+		e.mu.Unlock()
+		if p.result.State != transport.Sent || len(left) != 0 {
+			t.Errorf("%s, and %d left for another session", p.result.State, len(left))
+		}
+	})
+}
+
 func TestACommandLargerThanTheDeviceTakesIsRefused(t *testing.T) {
 	small := func(p *packets.Packet) { p.Properties.MaximumPacketSize = 100 }
 	serving(t, &takes{}, Limits{}, func(t *testing.T, s *Server) {
