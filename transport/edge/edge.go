@@ -25,6 +25,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/quic-go/quic-go"
+	"golang.org/x/time/rate"
 
 	"github.com/tidegate/tidegate/policy"
 	"github.com/tidegate/tidegate/transport"
@@ -152,6 +153,7 @@ type Server struct {
 	nobody  *x509.CertPool // authorities, where there are none
 	gate    *gate
 	altSvc  []string
+	pace    *rate.Limiter // of the cryptography of handshakes
 	dated   atomic.Pointer[second]
 
 	transport *quic.Transport // nil without UDP
@@ -190,7 +192,7 @@ func Listen(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("edge metrics: %w", err)
 	}
 	s := &Server{
-		cfg: cfg, log: cfg.Logger, metrics: m, nobody: x509.NewCertPool(), gate: newGate(cfg.Limits, m), epoch: time.Now(),
+		cfg: cfg, log: cfg.Logger, metrics: m, nobody: x509.NewCertPool(), gate: newGate(cfg.Limits, m), pace: rate.NewLimiter(rate.Limit(cfg.Limits.HandshakeRate), 2), epoch: time.Now(),
 		connections: map[*connection]struct{}{}, servingHTTP3: make(chan struct{}), drainingStarted: make(chan struct{}),
 	}
 	s.accepting, s.stopAccepting = context.WithCancel(context.Background())

@@ -43,7 +43,10 @@ func (s *Server) followAuthorities(conf *tls.Config) *tls.Config {
 	var last atomic.Pointer[tls.Config]
 	conf.ClientCAs = s.authorities()
 	base := conf.Clone()
-	conf.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+	conf.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if err := s.pace.Wait(hello.Context()); err != nil {
+			return nil, err
+		}
 		now := s.authorities()
 		if now == base.ClientCAs {
 			return nil, nil
