@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/consul/api"
+
 	"github.com/tidegate/tidegate/agent/catalog"
 	"github.com/tidegate/tidegate/agent/catalog/consultest"
 )
@@ -91,6 +93,11 @@ func TestConsulServiceDeregisteredOnPurposeIsForgotten(t *testing.T) {
 	await(t, c, "doubted", both(stale(catalog.ErrEmpty), has(b, catalog.Ready)))
 	await(t, c, "forgotten", both(fresh, func(s *catalog.Snapshot) bool { return find(s, b).ID == "" }))
 
+	for range 100 { // a server that lived: its successor's index is below
+		if _, err := s.Client().KV().Put(&api.KVPair{Key: "x"}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
 	placeInConsul(t, s, b, passing())
 	await(t, c, "back", both(fresh, has(b, catalog.Ready)))
 	s.RestartEmpty()

@@ -17,7 +17,8 @@ type Listeners struct {
 	// Edge, which takes them too. Default: not opened; with an empty block
 	// ":8883".
 	MQTT *MQTTBind `hcl:"mqtt,block"`
-	// Mesh takes agents of other regions. Default ":7444", UDP, and TCP too.
+	// Mesh takes other agents, of other regions and of this one. Default ":7444",
+	// UDP, and TCP too.
 	Mesh MeshBind `hcl:"mesh,block"`
 	// LAN is the gossip of the region's agents, UDP and TCP. Default ":7946".
 	LAN Bind `hcl:"lan,block"`
