@@ -68,6 +68,8 @@ func (m *Mesh) describe(w io.Writer) {
 		"  a fixed answer                curl --cacert %[1]s %[2]s/hello\n"+
 		"  as device d1, by its token    curl --cacert %[1]s -u d1:%[13]s -d '{\"celsius\":20}' %[2]s/v1/devices/d1/telemetry\n"+
 		"  a device that speaks MQTT     mosquitto_pub --cafile %[1]s -h %[11]s -p %[12]s -u d1 -P %[13]s -q 1 -t v1/devices/d1/alarms -m '{\"celsius\":93}'\n"+
+		"  a device takes commands       mosquitto_sub --cafile %[1]s -h %[11]s -p %[12]s -u d1 -P %[13]s -q 1 -t 'commands/d1/#'\n"+
+		"  a service commands it         curl -H 'Proxy-Authorization: Bearer %[4]s' -d reboot http://%[5]s/devices/d1/messages/commands/d1/now\n"+
 		"  a service calls a service     curl -H 'Host: firmware.mesh' -H 'Proxy-Authorization: Bearer %[4]s' http://%[5]s/latest.bin\n"+
 		"  why does a message go there   tidegate explain POST /v1/devices/d1/alarms %[6]s\n"+
 		"  what the mesh knows           tidegate regions %[6]s\n"+
