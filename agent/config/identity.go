@@ -159,13 +159,13 @@ func (l *loader) checkDevToken(token Secret) {
 	if len(token) < minTokenLength {
 		l.fault(key, "is shorter than %d characters", minTokenLength)
 	}
-	open := map[string]string{"edge": l.config.Listeners.Edge.Addr}
+	open := [][2]string{{"edge", l.config.Listeners.Edge.Addr}}
 	if mqtt := l.config.Listeners.MQTT; mqtt != nil {
-		open["mqtt"] = mqtt.Addr
+		open = append(open, [2]string{"mqtt", mqtt.Addr})
 	}
-	for name, addr := range open {
-		if host, _, err := splitAddress(addr); err == nil && everyInterface(host) {
-			l.fault(key, "cannot stand while listeners.%s.addr %q is every interface: name one, 127.0.0.1 for this machine", name, addr)
+	for _, listener := range open {
+		if host, _, err := splitAddress(listener[1]); err == nil && everyInterface(host) {
+			l.fault(key, "cannot stand while listeners.%s.addr %q is every interface: name one, 127.0.0.1 for this machine", listener[0], listener[1])
 		}
 	}
 	l.warn("%s is set: whoever knows it is any device. Never set it where devices are real", key)
@@ -200,11 +200,14 @@ func (l *loader) checkCertificateNames(c *CertificateNames) {
 	if len(c.URI)+len(c.CN) == 0 {
 		l.fault(key, "needs a pattern in uri or cn")
 	}
-	for name, patterns := range map[string][]string{"uri": c.URI, "cn": c.CN} {
-		for _, pattern := range patterns {
-			if _, err := transport.ParseDeviceNames(nil, []string{pattern}); err != nil {
-				l.fault(join(key, name), "%v", err)
-			}
+	l.checkPatterns(join(key, "uri"), c.URI)
+	l.checkPatterns(join(key, "cn"), c.CN)
+}
+
+func (l *loader) checkPatterns(key string, patterns []string) {
+	for _, pattern := range patterns {
+		if _, err := transport.ParseDeviceNames(nil, []string{pattern}); err != nil {
+			l.fault(key, "%v", err)
 		}
 	}
 }
@@ -217,9 +220,9 @@ func (l *loader) checkOptional(key string) {
 
 func (l *loader) checkJWT(j *JWT) {
 	const key = "identity.jwt"
-	for name, value := range map[string]string{"issuer": j.Issuer, "audience": j.Audience, "device": j.Device} {
-		if value == "" {
-			l.fault(join(key, name), "is required")
+	for _, field := range [...][2]string{{"issuer", j.Issuer}, {"audience", j.Audience}, {"device", j.Device}} {
+		if field[1] == "" {
+			l.fault(join(key, field[0]), "is required")
 		}
 	}
 	l.between(key+".every", j.Every, 10*time.Second, 24*time.Hour)
