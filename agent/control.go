@@ -25,7 +25,7 @@ const (
 
 )
 
-// controlMost bounds a body, in bytes: claims of a thousand devices, or a command.
+// controlMost bounds a body, in bytes: claims of claimsMost devices, or a command.
 const controlMost = 4 << 20
 
 var (

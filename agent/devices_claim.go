@@ -13,7 +13,7 @@ import (
 const (
 	claimGap     = 20 * time.Millisecond // changes that come sooner are told together
 	claimEvery   = time.Second           // what could not be told is tried again, and homes are looked at
-	claimsMost   = 1000                  // devices in one request
+	claimsMost   = 100                   // devices in one request: fits in controlMost, whatever their clients are called
 	claimTimeout = 2 * time.Second
 )
 

@@ -32,12 +32,15 @@ func (s *Server) authorities() *x509.CertPool {
 	return s.nobody
 }
 
-// followAuthorities has each handshake use the authorities of its time. While they
+// followAuthorities paces handshakes, and has each use the authorities of its time. While they
 // are those of the start, that takes no configuration of its own, which quic-go
 // would copy for every handshake. The keys of session tickets stay those of the
 // given one.
 func (s *Server) followAuthorities(conf *tls.Config) *tls.Config {
 	if s.cfg.ClientAuth == None {
+		conf.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			return nil, s.pace.Wait(hello.Context())
+		}
 		return conf
 	}
 	var last atomic.Pointer[tls.Config]
