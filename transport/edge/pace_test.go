@@ -10,7 +10,7 @@ import (
 func TestTheCryptographyOfABurstIsPaced(t *testing.T) {
 	const perSecond, burst = 20, 5
 	for _, auth := range []ClientAuth{None, Optional} {
-		b := newBench(t, overloaded, demand(auth), limited(func(l *Limits) { l.HandshakeRate = perSecond }))
+		b := newBench(t, overloaded, func(c *Config) { c.ClientAuth, c.Limits.HandshakeRate = auth, perSecond })
 		began := time.Now()
 		for range burst {
 			b.raw(t)
