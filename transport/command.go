@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"fmt"
 	"time"
 )
@@ -69,3 +70,31 @@ const (
 	ProtocolMQTT = "mqtt"
 	ProtocolHTTP = "http"
 )
+
+// Errand is a command on its way to a device, until it is known what became of it.
+type Errand struct {
+	Command *Command
+
+	settled chan struct{} // closed once result is known
+	result  Delivery
+}
+
+// NewErrand sends a command on its way.
+func NewErrand(c *Command) *Errand { return &Errand{Command: c, settled: make(chan struct{})} }
+
+// Settle says what became of the command, once.
+func (e *Errand) Settle(state DeliveryState, reason string) {
+	e.result = Delivery{State: state, Reason: reason}
+	close(e.settled)
+}
+
+// Wait returns what became of the command; Pending when ctx ends before that is
+// known. Safe for concurrent use.
+func (e *Errand) Wait(ctx context.Context) Delivery {
+	select {
+	case <-e.settled:
+		return e.result
+	case <-ctx.Done():
+		return Delivery{State: Pending}
+	}
+}

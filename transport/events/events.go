@@ -78,23 +78,12 @@ type stream struct {
 	Request
 	since   time.Time
 	remote  string
-	queue   []*push // to be written
-	waiting []*push // written, not acknowledged
-	bytes   int     // of both
+	queue   []*transport.Errand // to be written
+	waiting []*transport.Errand // written, not acknowledged
+	bytes   int                 // of both
 	ended   bool
 	leave   *leave // its last word
 	wake    chan struct{}
-}
-
-type push struct {
-	cmd     *transport.Command
-	settled chan struct{} // closed once result is known
-	result  transport.Delivery
-}
-
-func (p *push) settle(state transport.DeliveryState, reason string) {
-	p.result = transport.Delivery{State: state, Reason: reason}
-	close(p.settled)
 }
 
 type leave struct {
@@ -128,7 +117,7 @@ func (s *Server) write(ctx context.Context, w http.ResponseWriter, st *stream) e
 	}
 	for {
 		for p := s.take(st); p != nil; p = s.take(st) {
-			if err := writeEvent(w, "message", p.cmd.ID, dataOf(p.cmd)); err != nil {
+			if err := writeEvent(w, "message", p.Command.ID, dataOf(p.Command)); err != nil {
 				return err
 			}
 			s.metrics.pushed.Inc()
@@ -216,8 +205,8 @@ func (s *Server) forget(st *stream) (left []*transport.Command) {
 		delete(s.streams, id)
 	}
 	for _, p := range append(st.waiting, st.queue...) {
-		left = append(left, p.cmd)
-		p.settle(transport.Unknown, "the stream ended")
+		left = append(left, p.Command)
+		p.Settle(transport.Unknown, "the stream ended")
 	}
 	st.waiting, st.queue, st.bytes = nil, nil, 0
 	s.metrics.streams.Dec()
@@ -240,7 +229,7 @@ func (st *stream) kick() {
 }
 
 // take moves the next command from those to be written to those that are.
-func (s *Server) take(st *stream) *push {
+func (s *Server) take(st *stream) *transport.Errand {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if st.ended || len(st.queue) == 0 {
@@ -267,15 +256,10 @@ func (s *Server) Deliver(ctx context.Context, device string, cmd *transport.Comm
 	if p == nil {
 		return refused
 	}
-	select {
-	case <-p.settled:
-		return p.result
-	case <-ctx.Done():
-		return transport.Delivery{State: transport.Pending}
-	}
+	return p.Wait(ctx)
 }
 
-func (s *Server) offer(device string, cmd *transport.Command) (*push, transport.Delivery) {
+func (s *Server) offer(device string, cmd *transport.Command) (*transport.Errand, transport.Delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := transport.Unknown
@@ -290,7 +274,7 @@ func (s *Server) offer(device string, cmd *transport.Command) (*push, transport.
 		if len(st.queue)+len(st.waiting) >= waitingMost || st.bytes > 0 && st.bytes+cmd.Size() > waitingBytes {
 			return nil, transport.Delivery{State: transport.Overfull}
 		}
-		p := &push{cmd: cmd, settled: make(chan struct{})}
+		p := transport.NewErrand(cmd)
 		st.queue = append(st.queue, p)
 		st.bytes += cmd.Size()
 		st.kick()
@@ -299,10 +283,10 @@ func (s *Server) offer(device string, cmd *transport.Command) (*push, transport.
 	return nil, transport.Delivery{State: found}
 }
 
-func (st *stream) find(id string) *push {
-	for _, list := range [...][]*push{st.waiting, st.queue} {
+func (st *stream) find(id string) *transport.Errand {
+	for _, list := range [...][]*transport.Errand{st.waiting, st.queue} {
 		for _, p := range list {
-			if p.cmd.ID == id {
+			if p.Command.ID == id {
 				return p
 			}
 		}
@@ -319,17 +303,17 @@ func (s *Server) Acknowledge(device, id, refusal string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, st := range s.streams[device] {
-		i := slices.IndexFunc(st.waiting, func(p *push) bool { return p.cmd.ID == id })
+		i := slices.IndexFunc(st.waiting, func(p *transport.Errand) bool { return p.Command.ID == id })
 		if i < 0 {
 			continue
 		}
 		p := st.waiting[i]
 		st.waiting = slices.Delete(st.waiting, i, i+1)
-		st.bytes -= p.cmd.Size()
+		st.bytes -= p.Command.Size()
 		if refusal != "" {
-			p.settle(transport.Refused, refusal)
+			p.Settle(transport.Refused, refusal)
 		} else {
-			p.settle(transport.Delivered, "")
+			p.Settle(transport.Delivered, "")
 		}
 		return nil
 	}

@@ -24,16 +24,9 @@ type outbox struct {
 
 // push is one command on its way to the device.
 type push struct {
-	cmd     *transport.Command
-	qos     byte
-	id      uint16        // packet identifier; 0: never sent
-	settled chan struct{} // closed once result is known
-	result  transport.Delivery
-}
-
-func (p *push) settle(state transport.DeliveryState, reason string) {
-	p.result = transport.Delivery{State: state, Reason: reason}
-	close(p.settled)
+	*transport.Errand
+	qos byte
+	id  uint16 // packet identifier; 0: never sent
 }
 
 // Deliver hands a command to the newest session of a device that subscribed to
@@ -46,12 +39,7 @@ func (s *Server) Deliver(ctx context.Context, device string, cmd *transport.Comm
 	if p == nil {
 		return refused
 	}
-	select {
-	case <-p.settled:
-		return p.result
-	case <-ctx.Done():
-		return transport.Delivery{State: transport.Pending}
-	}
+	return p.Wait(ctx)
 }
 
 // offer puts a command into a session; a nil push: what came of it at once.
@@ -98,7 +86,7 @@ func (e *session) offer(cmd *transport.Command, qos byte) (*push, transport.Deli
 		if !o.room(cmd, &e.srv.cfg.Limits) {
 			return nil, transport.Delivery{State: transport.Overfull}
 		}
-		p = &push{cmd: cmd, qos: qos, settled: make(chan struct{})}
+		p = &push{Errand: transport.NewErrand(cmd), qos: qos}
 		o.queue = append(o.queue, p)
 		o.bytes += cmd.Size()
 	}
@@ -112,7 +100,7 @@ func (e *session) offer(cmd *transport.Command, qos byte) (*push, transport.Deli
 func (o *outbox) find(id string) *push {
 	for _, list := range [...][]*push{o.sent, o.queue} {
 		for _, p := range list {
-			if p.cmd.ID == id {
+			if p.Command.ID == id {
 				return p
 			}
 		}
@@ -135,7 +123,7 @@ func (o *outbox) room(cmd *transport.Command, l *Limits) bool {
 // keep their packet identifier until the device acknowledges them.
 func (o *outbox) expire(now time.Time) {
 	o.queue = slices.DeleteFunc(o.queue, func(p *push) bool {
-		late := now.After(p.cmd.Expires)
+		late := now.After(p.Command.Expires)
 		if late {
 			o.settle(p, transport.Refused, "it expired")
 		}
@@ -144,8 +132,8 @@ func (o *outbox) expire(now time.Time) {
 }
 
 func (o *outbox) settle(p *push, state transport.DeliveryState, reason string) {
-	o.bytes -= p.cmd.Size()
-	p.settle(state, reason)
+	o.bytes -= p.Command.Size()
+	p.Settle(state, reason)
 }
 
 // kick has somebody empty the queue, if there is anything to be sent.
@@ -236,16 +224,16 @@ func (c *conn) pushed(p *push) *packets.Packet {
 	packet := c.packet(packets.Publish)
 	packet.Mods = packets.Mods{MaxSize: c.mods.MaxSize}
 	packet.FixedHeader.Qos = p.qos
-	packet.TopicName, packet.Payload = p.cmd.Topic, p.cmd.Payload
+	packet.TopicName, packet.Payload = p.Command.Topic, p.Command.Payload
 	if p.qos > 0 {
 		packet.FixedHeader.Dup = p.id != 0
 		packet.PacketID = c.session.identify(p)
 	}
 	if c.version == 5 {
-		left := math.Ceil(time.Until(p.cmd.Expires).Seconds())
-		packet.Properties.ContentType = p.cmd.ContentType
+		left := math.Ceil(time.Until(p.Command.Expires).Seconds())
+		packet.Properties.ContentType = p.Command.ContentType
 		packet.Properties.MessageExpiryInterval = uint32(max(1, min(left, math.MaxUint32)))
-		packet.Properties.User = []packets.UserProperty{{Key: propertyID, Val: p.cmd.ID}}
+		packet.Properties.User = []packets.UserProperty{{Key: propertyID, Val: p.Command.ID}}
 	}
 	return packet
 }
@@ -313,8 +301,8 @@ func (e *session) orphan() (left []*transport.Command) {
 	}
 	e.rewind()
 	for _, p := range e.out.queue {
-		left = append(left, p.cmd)
-		p.settle(transport.Unknown, "the session ended")
+		left = append(left, p.Command)
+		p.Settle(transport.Unknown, "the session ended")
 	}
 	e.out.queue, e.out.bytes = nil, 0
 	return left

@@ -142,13 +142,13 @@ func TestACommandOnItsWayAtQoS0CountsAsSent(t *testing.T) {
 	serving(t, &takes{}, Limits{}, func(t *testing.T, s *Server) {
 		d := connect(t, s, 5)
 		d.subscribe(0, "commands/d1/#")
-		e, p := d.session(s), &push{cmd: command("a"), settled: make(chan struct{})}
+		e, p := d.session(s), &push{Errand: transport.NewErrand(command("a"))}
 		e.mu.Lock()
 		e.out.sent = append(e.out.sent, p)
 		left := e.orphan()
 		e.mu.Unlock()
-		if p.result.State != transport.Sent || len(left) != 0 {
-			t.Errorf("%s, and %d left for another session", p.result.State, len(left))
+		if fate := p.Wait(t.Context()); fate.State != transport.Sent || len(left) != 0 {
+			t.Errorf("%s, and %d left for another session", fate.State, len(left))
 		}
 	})
 }
