@@ -96,3 +96,24 @@ func TestServicesSendDevicesWhatABlockAllows(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatServicesMaySendLetsNoDeviceIn(t *testing.T) {
+	p := compiled(t, `
+service "ingest" {}
+route "all" {
+  forward { service = "ingest" }
+}
+access "operations" {
+  services = ["*"]
+  audit    = true
+  allow {}
+}`)
+	for _, method := range []string{"POST", policy.MethodPublish, policy.MethodSubscribe} {
+		if v := p.Access(&policy.Message{Method: method, Path: "/x", Device: device("d")}, nil); v.Allowed {
+			t.Errorf("%s: %+v", method, v)
+		}
+	}
+	if v := p.Access(&policy.Message{Method: policy.MethodCommand, Path: "/x", Device: device("d")}, nil); !v.Allowed {
+		t.Errorf("a command: %+v", v)
+	}
+}
