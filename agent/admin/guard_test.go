@@ -8,7 +8,9 @@ import (
 
 func TestClientsAreKnownByTheirTokens(t *testing.T) {
 	h := Guard{Token: "secret-secret-16", Clients: map[string]string{"ops": "ops-ops-ops-ops-16"}, AnyHost: true}.Wrap(
-		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "client:"+ClientFrom(r.Context())) }))
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, "client:"+ClientFrom(r.Context()))
+		}))
 	for token, want := range map[string]string{
 		"secret-secret-16": "client:", "ops-ops-ops-ops-16": "client:ops", "ops": "", "": "", "wrong": "",
 	} {
