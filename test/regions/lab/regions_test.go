@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package lab
 
 import (
 	"bufio"
@@ -40,7 +40,7 @@ func binDir() string {
 
 // built has this command and tidegate in binDir, for all tests.
 var built = sync.OnceValue(func() error {
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binDir()+"/", ".", "../..").CombinedOutput()
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binDir()+"/", "..", "../../..").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("build: %w: %s", err, out)
 	}
