@@ -17,6 +17,7 @@ import (
 	"github.com/tidegate/tidegate/agent/admin"
 	"github.com/tidegate/tidegate/agent/catalog"
 	"github.com/tidegate/tidegate/agent/config"
+	"github.com/tidegate/tidegate/agent/inject"
 	"github.com/tidegate/tidegate/agent/upstream"
 	"github.com/tidegate/tidegate/gossip"
 	"github.com/tidegate/tidegate/policy"
@@ -35,7 +36,8 @@ type Options struct {
 	Logger  *slog.Logger // default: discard
 	Access  *slog.Logger // access log; default: none
 	Network Network      // decorators of its sockets; zero in production
-	Faults  admin.Faults // injects faults for the control API; nil in production
+	Faults  admin.Faults // injects faults for the control API; nil: what the configuration says
+	Exit    func()       // ends the process without a word, for a fault; default: SIGKILL to itself
 
 	// Reread reads the configuration again, for a reload; nil: what it says stays.
 	Reread func() (*config.Config, error)
@@ -84,6 +86,10 @@ type Agent struct {
 	liveness  *policy.Liveness
 	retries   *policy.RetryBudget
 
+	conditions *inject.Conditions
+	faults     *faults // nil: it takes none
+	operator   string  // token that faults need
+
 	admissions *admissions
 	batches    *batches
 	buffers    sync.Pool
@@ -116,6 +122,9 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Agent, error) 
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	if opts.Exit == nil {
+		opts.Exit = crash
+	}
 	reg := prometheus.NewRegistry()
 	a := &Agent{
 		cfg:         cfg,
@@ -134,11 +143,12 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Agent, error) 
 	}
 	a.life, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	a.devices, a.mover.agent = newDevices(a), a
+	a.conditions = inject.NewConditions(cfg.Name, cfg.Region, opts.Exit)
 	a.denied.set(cfg.TLS.Mesh.Deny)
 	a.metrics = newMetrics(reg, &a.active)
 	a.admissions = newAdmissions(a.metrics.shed)
 	a.batches = newBatches(a.metrics.batches)
-	reg.MustRegister(a.admissions)
+	reg.MustRegister(a.admissions, newFaultMetrics(a))
 	a.buffers.New = func() any { return new([copyBuffer]byte) }
 	a.view.Store(&policy.View{Agent: cfg.Name, Region: cfg.Region, Group: cfg.Group})
 	if err := a.assemble(ctx); err != nil {
@@ -182,6 +192,9 @@ func (a *Agent) Start(context.Context) error {
 	}
 	for _, s := range a.local {
 		a.spawn(s.serve)
+	}
+	if a.faults != nil {
+		a.spawn(a.faults.serve)
 	}
 	a.edge.Start()
 	a.log.Info("agent started", "version", a.opts.Version, "edge", a.EdgeAddr(), "mesh", a.MeshAddr(),
@@ -332,6 +345,9 @@ func (a *Agent) Close() error {
 		}
 		for _, s := range a.local {
 			s.close()
+		}
+		if a.faults != nil {
+			a.faults.close()
 		}
 		if a.mesh != nil {
 			_ = a.mesh.Close()

@@ -73,8 +73,11 @@ func (a *Agent) assemble(ctx context.Context) error {
 	if a.tokenKey, err = transport.LoadOrCreateTokenKey(a.cfg.DataDir); err != nil {
 		return err
 	}
-	if a.sockets, err = openSockets(ctx, a.cfg.Listeners, a.log); err != nil {
+	if a.sockets, err = openSockets(ctx, a.cfg, a.log); err != nil {
 		return err
+	}
+	if a.cfg.Fault.Enabled {
+		a.opts.Network = a.openToFaults()
 	}
 	if err := a.makeGossip(meshID); err != nil {
 		return err
@@ -88,6 +91,7 @@ func (a *Agent) assemble(ctx context.Context) error {
 	if err := a.makeEdge(); err != nil {
 		return err
 	}
+	a.makeFaults()
 	a.makeLocal()
 	return nil
 }
@@ -100,6 +104,7 @@ func (a *Agent) makeCatalog() (err error) {
 		RetryJoinWAN: a.cfg.Gossip.RetryJoinWAN,
 		Logger:       a.log,
 		Metrics:      a.reg,
+		Transport:    a.conditions.Catalog.Through,
 	}
 	if c := a.cfg.Catalog.Consul; c != nil {
 		a.catalog, err = catalog.NewConsul(c.Catalog(), opt)
@@ -125,7 +130,7 @@ func (a *Agent) makeGossip(id *config.Identity) (err error) {
 		Keyring: a.cfg.Gossip.Keyring(),
 		Signer:  gossip.Signer{CertDER: id.Certificate.Certificate[0], Key: id.Certificate.PrivateKey.(ed25519.PrivateKey)},
 		Verify: func(der []byte) (string, string, ed25519.PublicKey, error) {
-			return transport.VerifyCertificate(der, cas, domain)
+			return transport.VerifyCertificate(der, cas, domain, a.conditions.Now())
 		},
 		Logger:  a.log,
 		Metrics: a.reg,
@@ -164,6 +169,7 @@ func (a *Agent) makeMesh(id *config.Identity) (err error) {
 		Handler:           http.HandlerFunc(a.serveMesh),
 		Deny:              a.denied.has,
 		Probes:            a.probes(),
+		Now:               a.conditions.Now,
 		Limits: transport.Limits{
 			Connections:      a.cfg.Limits.MeshConnections,
 			StreamsPerTunnel: a.cfg.Limits.MeshStreams,
@@ -184,6 +190,7 @@ func (a *Agent) makeEdge() (err error) {
 	}
 	a.mqtt, err = mqtt.New(mqtt.Config{
 		Handler:   publisher{a},
+		Now:       a.conditions.Now,
 		Elsewhere: a.elsewhere,
 		Limits: mqtt.Limits{
 			MaxPacket:      int(l.MQTTPacket),
@@ -218,6 +225,7 @@ func (a *Agent) makeEdge() (err error) {
 		Handler:            http.HandlerFunc(a.serveEdge),
 		MQTT:               a.mqtt,
 		MQTTListener:       a.opts.Network.listener(a.sockets.mqtt),
+		Now:                a.conditions.Now,
 		EarlyData:          a.cfg.Listeners.Edge.EarlyData,
 		ProxyFrom:          proxies,
 		QUICLB:             quicLB(a.cfg.Listeners.Edge.QUICLB),

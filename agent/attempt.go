@@ -26,7 +26,7 @@ func (j *journey) attemptLocal() (*answer, *failure) {
 	}
 	j.attempts++
 	j.instance = inst.Address
-	ans, failed := j.agent.callInstance(j.ctx, inst, j.upstreamRequest())
+	ans, failed := j.agent.callInstance(j.ctx, inst, j.upstreamRequest(), j.subject())
 	if failed != nil {
 		other := pool.Pick(rand.Uint64(), time.Now(), inst)
 		// The last place there is may be asked again, even the same instance.
@@ -80,9 +80,14 @@ func requestURI(d *policy.Decision) string {
 
 // callInstance sends one request to one instance and tells the instance's
 // record how it went. The edge and the mesh side both end here.
-func (a *Agent) callInstance(ctx context.Context, inst *policy.Instance, req *upstream.Request) (*answer, *failure) {
+func (a *Agent) callInstance(ctx context.Context, inst *policy.Instance, req *upstream.Request, s subject) (*answer, *failure) {
 	began := time.Now()
 	inst.Begin()
+	if by := a.conditions.Spoils(s.service, s.class, s.device); by != nil {
+		if ans, failed := spoil(ctx, inst, by, began); ans != nil || failed != nil {
+			return ans, failed
+		}
+	}
 	resp, err := a.upstream.Do(ctx, inst.Address, req)
 	if err != nil {
 		inst.End(time.Now(), time.Since(began), outcomeOf(ctx, err))

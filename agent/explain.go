@@ -106,7 +106,7 @@ func (a *Agent) explainAdmission(v *policy.View, d *policy.Decision, m *policy.M
 		adm = a.admissions.remote(d.Target.String(), leg.Region)
 	}
 	s := adm.Stats()
-	rank := policy.RankOf(d.Route.Class, policy.Cohort(m.Device.ID, time.Now()), false, false)
+	rank := policy.RankOf(d.Route.Class, policy.Cohort(m.Device.ID, a.conditions.Now()), false, false)
 	out := &admin.ExplainAdmission{Region: leg.Region, Rank: rank.String(), Verdict: verdictOf(rank, &s), State: admin.AdmissionOf(s)}
 	if shares := v.Shares[d.Target.Service]; leg.Local && shares != nil {
 		out.Expected = inbounds(shares.Expected)

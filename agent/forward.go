@@ -46,7 +46,7 @@ func (x *exchange) forward() {
 		return
 	}
 	defer x.depart()
-	if !x.prepare() {
+	if !x.prepare() || x.spoiltByRoute() {
 		return
 	}
 	j := journey{exchange: x, order: plan.Order(rand.Uint64())}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
-	"time"
 
 	"github.com/tidegate/tidegate/agent/config"
 	"github.com/tidegate/tidegate/policy"
@@ -65,7 +64,7 @@ func (a *Agent) makeHook(h *config.Hook) error {
 }
 
 func (a *Agent) certified(cs tls.ConnectionState) (policy.Device, error) {
-	return transport.VerifyDevice(cs.PeerCertificates, a.edgeTLS.Load().Pool, a.self.TrustDomain, a.names)
+	return transport.VerifyDevice(cs.PeerCertificates, a.edgeTLS.Load().Pool, a.self.TrustDomain, a.names, a.conditions.Now())
 }
 
 // identifier tells the device behind a request; nil: by certificate alone.
@@ -119,7 +118,7 @@ func (a *Agent) shown(ctx context.Context, c authhook.Credentials) (policy.Devic
 	case a.devToken.is(cmp.Or(c.Token, c.Password)):
 		return transport.NewDevice(cmp.Or(c.Username, devDevice), nil)
 	case c.Token != "" && a.tokens != nil && (a.hook == nil || token.Looks(c.Token)):
-		return a.tokens.Verify(time.Now(), c.Token)
+		return a.tokens.Verify(a.conditions.Now(), c.Token)
 	case c.Username != "" && a.passwords != nil && (a.hook == nil || a.passwords.Has(c.Username)):
 		return a.passwords.Verify(ctx, c.Username, c.Password)
 	case (c.Token != "" || c.Username != "") && a.hook != nil:

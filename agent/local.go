@@ -24,7 +24,7 @@ func (a *Agent) makeLocal() {
 	metrics := promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{})
 	control := a.cfg.Listeners.Admin
 	guard := admin.Guard{Token: control.Token.Reveal(), Hosts: control.Hosts}
-	a.addLocal(a.sockets.admin, guard.Wrap(admin.NewHandler(a, metrics, a.opts.Faults)))
+	a.addLocal(a.sockets.admin, guard.Wrap(admin.NewHandler(a, metrics, a.opts.Faults, a.operator)))
 	if a.sockets.ready != nil {
 		a.addLocal(a.sockets.ready, admin.NewReadyHandler(a))
 	}

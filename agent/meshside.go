@@ -57,10 +57,10 @@ func (x *exchange) serveForward(fwd transport.Forward) {
 	}
 	ctx, cancel := context.WithDeadline(x.r.Context(), x.deadline)
 	defer cancel()
-	ans, failed := x.agent.callInstance(ctx, first, x.meshRequest(fwd))
+	ans, failed := x.agent.callInstance(ctx, first, x.meshRequest(fwd), subjectOf(&fwd))
 	if failed != nil && failed.notSent && x.body.replayable() {
 		if second := x.pickFor(fwd.Target, first); second != nil {
-			ans, failed = x.agent.callInstance(ctx, second, x.meshRequest(fwd))
+			ans, failed = x.agent.callInstance(ctx, second, x.meshRequest(fwd), subjectOf(&fwd))
 		}
 	}
 	if failed != nil {

@@ -37,6 +37,7 @@ const (
 	reasonBody       = "body-failed"
 	reasonCanceled   = "canceled"
 	reasonDraining   = "draining"
+	reasonInjected   = "fault-injected"
 
 	reasonUnknownCommand = "unknown-command"
 )

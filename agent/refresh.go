@@ -53,6 +53,7 @@ func (a *Agent) refresh(now time.Time) {
 		rtt:       a.rtt.update(a.measureRTT(state)),
 		instances: a.instances,
 		self:      a.meta(),
+		unready:   a.conditions.Unready,
 	}, now)
 	a.spill.Update(view, now)
 	a.view.Store(view)
@@ -65,6 +66,9 @@ func (a *Agent) refresh(now time.Time) {
 		a.publish(view, now)
 	}
 	a.notePlans(view)
+	if len(a.conditions.Network.Rules()) > 0 {
+		a.learnPlaces()
+	}
 	if before.Policy != view.Policy && view.Policy != nil {
 		a.followServices(view.Policy)
 		a.edge.Expel()

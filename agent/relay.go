@@ -20,7 +20,7 @@ func (x *exchange) relay(ans *answer) {
 	}()
 	h := x.w.Header()
 	copyHeader(h, ans.header)
-	boundRetryAfter(h, time.Now())
+	boundRetryAfter(h, x.agent.conditions.Now())
 	x.decision.ApplyResponse(h)
 	x.status, x.waited = ans.status, time.Since(x.started)
 	x.w.WriteHeader(ans.status)

@@ -43,15 +43,20 @@ type sockets struct {
 	mqtt    net.Listener // nil: off
 	ready   net.Listener // nil: off
 	egress  net.Listener // nil: off
+	fault   net.Listener // nil: off
 
 	edgeAdvertise string
 	meshAdvertise string
 	wanAdvertise  string
 }
 
-func openSockets(ctx context.Context, c config.Listeners, log *slog.Logger) (*sockets, error) {
+func openSockets(ctx context.Context, c *config.Config, log *slog.Logger) (*sockets, error) {
 	s := &sockets{}
-	if err := s.open(ctx, c, log); err != nil {
+	err := s.open(ctx, c.Listeners, log)
+	if err == nil && c.Fault.Enabled {
+		s.fault, err = openTCP(ctx, "fault", c.Fault.Addr)
+	}
+	if err != nil {
 		s.close()
 		return nil, err
 	}
@@ -235,7 +240,7 @@ func (s *sockets) close() {
 	if s.meshUDP != nil {
 		_ = s.meshUDP.Close()
 	}
-	for _, l := range []net.Listener{s.edgeTCP, s.meshTCP, s.mqtt, s.admin, s.ready, s.egress} {
+	for _, l := range []net.Listener{s.edgeTCP, s.meshTCP, s.mqtt, s.admin, s.ready, s.egress, s.fault} {
 		if l != nil {
 			_ = l.Close()
 		}

@@ -18,7 +18,7 @@ import (
 // Members lists the agents of this region, then those that other regions report.
 func (a *Agent) Members() admin.MembersAnswer {
 	state := a.gossip.State()
-	ans := admin.MembersAnswer{Self: a.cfg.Name, Region: a.cfg.Region}
+	ans := admin.MembersAnswer{Self: a.cfg.Name, Region: a.cfg.Region, Faults: a.faultsInForce()}
 	for _, m := range state.Members {
 		ans.Members = append(ans.Members, admin.Member{
 			Name: m.Name, Region: m.Region, Group: m.Group, State: "alive",

@@ -17,6 +17,7 @@ type inputs struct {
 	rtt       map[string]time.Duration // by region
 	instances *policy.InstanceTable
 	self      gossip.Meta
+	unready   func(service string) bool // by a fault
 }
 
 // join is the one place where discovery, liveness and policy meet: it makes
@@ -71,7 +72,7 @@ func allDrain(members []gossip.Member) bool {
 // joinPools makes a pool for every service and subset of the policy.
 func joinPools(v *policy.View, in inputs, now time.Time) {
 	for name, service := range in.policy.Services() {
-		all := in.instances.Resolve(name, specsOf(in.catalog.Services[name]), now)
+		all := in.instances.Resolve(name, specsOf(in.catalog.Services[name], in.unready(name)), now)
 		whole := policy.Target{Service: name}
 		v.Local[whole.String()] = policy.NewPool(whole, all)
 		for _, subset := range service.Subsets {
@@ -81,10 +82,13 @@ func joinPools(v *policy.View, in inputs, now time.Time) {
 	}
 }
 
-func specsOf(found []catalog.Instance) []policy.InstanceSpec {
+func specsOf(found []catalog.Instance, unready bool) []policy.InstanceSpec {
 	specs := make([]policy.InstanceSpec, len(found))
 	for i, f := range found {
 		specs[i] = policy.InstanceSpec{ID: f.ID, Address: f.Address, Tags: f.Tags, Meta: f.Meta, Status: statusOf(f.Status)}
+		if unready {
+			specs[i].Status = policy.InstanceCritical
+		}
 	}
 	return specs
 }

@@ -17,7 +17,8 @@ type Route struct {
 	// Unordered lets messages of one device on one topic pass each other. Only
 	// MQTT has an order to keep.
 	Unordered bool
-	Batch     *Batch // nil: each message reaches the service in a request of its own
+	Batch     *Batch      // nil: each message reaches the service in a request of its own
+	Fault     *RouteFault // nil: none
 	// Anonymous lets clients in whose device is not known, where the policy has
 	// access blocks.
 	Anonymous bool

@@ -13,7 +13,7 @@ var (
 	routeShape = blockShape{
 		keys: []string{"class", "timeout", "regions", "sticky", "ordered", "anonymous"},
 		blocks: map[string][]string{
-			"match": nil, "forward": nil, "rewrite": nil, "retry": nil, "respond": nil, "batch": nil,
+			"match": nil, "forward": nil, "rewrite": nil, "retry": nil, "respond": nil, "batch": nil, "fault": nil,
 		},
 	}
 	matchShape   = blockShape{keys: []string{"methods", "host", "path", "headers", "when", "payload_limit"}}
@@ -195,7 +195,7 @@ func refuseWithRespond(b *block) {
 			b.fail(key, "remove it", "has no effect in a route that responds")
 		}
 	}
-	for _, name := range []string{"retry", "rewrite", "batch"} {
+	for _, name := range []string{"retry", "rewrite", "batch", "fault"} {
 		if hb := b.one(name); hb != nil {
 			b.found.add(hb.DefRange, "remove it", "%s: has no effect in a route that responds", name)
 		}
@@ -223,6 +223,7 @@ func (c *routeCompiler) compileForwarding(r *Route, b *block) {
 		r.rewrite = compileRewrite(hb, r.pattern, c.found)
 	}
 	c.compileBatch(r, b.one("batch"))
+	c.compileFault(r, b.one("fault"))
 }
 
 func compileRetry(hb *hcl.Block, found *findings) Retry {

@@ -99,7 +99,7 @@ var propertyPattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 func compileQuota(b *block) QuotaRule {
 	q := QuotaRule{By: compileProperty(b, "by")}
 	if b.has("share") {
-		q.Share = compileShare(b)
+		q.Share = b.share("share")
 	} else {
 		b.fail("share", `write share = "50%"`, "missing")
 	}
@@ -118,15 +118,16 @@ func compileProperty(b *block, key string) string {
 	return name
 }
 
-func compileShare(b *block) float64 {
-	text := b.text("share")
+// share reads a percentage as a part of 1; 0: it was reported.
+func (b *block) share(key string) float64 {
+	text := b.text(key)
 	digits, marked := strings.CutSuffix(text, "%")
 	percent, err := strconv.ParseUint(digits, 10, 8)
 	if text == "" {
 		return 0 // reported
 	}
 	if !marked || err != nil || percent < 1 || percent > 100 {
-		b.fail("share", `write whole percents from "1%" to "100%"`, "bad share %q", text)
+		b.fail(key, `write whole percents from "1%" to "100%"`, "bad share %q", text)
 		return 0
 	}
 	return float64(percent) / 100

@@ -20,7 +20,7 @@ func TestAuthoritySurvivesItsFiles(t *testing.T) {
 		t.Fatal(b, err)
 	}
 	cert := issued(t)(b.IssueMesh("eu", "a", 0))
-	if _, _, _, err := VerifyCertificate(cert.Certificate[0], a.Pool(), testDomain); err != nil {
+	if _, _, _, err := VerifyCertificate(cert.Certificate[0], a.Pool(), testDomain, time.Time{}); err != nil {
 		t.Error(err)
 	}
 	otherKey, _ := newTestAuthority(t).KeyPEM()

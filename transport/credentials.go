@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 )
 
 // Credentials hold an agent's certificate and the authorities it trusts; they
@@ -86,14 +87,14 @@ func newCredentialSet(cert tls.Certificate, cas *x509.CertPool) (*credentialSet,
 		}
 		chain = append(chain, parsed)
 	}
-	if err := verifyChain(chain, cas, x509.ExtKeyUsageServerAuth); err != nil {
+	if err := verifyChain(chain, cas, x509.ExtKeyUsageServerAuth, time.Time{}); err != nil {
 		return nil, err
 	}
 	peer, err := namedPeer(chain[0])
 	if err != nil {
 		return nil, err
 	}
-	if _, err := meshIdentity(chain, cas, peer.TrustDomain, x509.ExtKeyUsageClientAuth); err != nil {
+	if _, err := meshIdentity(chain, cas, peer.TrustDomain, x509.ExtKeyUsageClientAuth, time.Time{}); err != nil {
 		return nil, err
 	}
 	cert.Leaf = chain[0]

@@ -7,17 +7,18 @@ import (
 	"strings"
 
 	"github.com/tidegate/tidegate/policy"
+	"time"
 )
 
 // VerifyCertificate checks a peer's mesh certificate (DER, issued directly by
-// one of cas) and returns who it names and the key that signs its reports.
-// Errors are of kind ErrIdentity.
-func VerifyCertificate(certDER []byte, cas *x509.CertPool, trustDomain string) (region, agent string, pub ed25519.PublicKey, err error) {
+// one of cas) at a time, zero for now, and returns who it names and the key that
+// signs its reports. Errors are of kind ErrIdentity.
+func VerifyCertificate(certDER []byte, cas *x509.CertPool, trustDomain string, now time.Time) (region, agent string, pub ed25519.PublicKey, err error) {
 	cert, err := x509.ParseCertificate(certDER)
 	if err != nil {
 		return "", "", nil, fmt.Errorf("%w: parse certificate: %w", ErrIdentity, err)
 	}
-	peer, err := meshIdentity([]*x509.Certificate{cert}, cas, trustDomain, x509.ExtKeyUsageClientAuth)
+	peer, err := meshIdentity([]*x509.Certificate{cert}, cas, trustDomain, x509.ExtKeyUsageClientAuth, now)
 	if err != nil {
 		return "", "", nil, err
 	}
@@ -29,15 +30,15 @@ func VerifyCertificate(certDER []byte, cas *x509.CertPool, trustDomain string) (
 }
 
 // VerifyDevice checks the client certificate of a TLS connection, leaf first,
-// against the device authorities and returns the device it names: by its one
+// against the device authorities at a time, zero for now, and returns the device it names: by its one
 // SPIFFE ID spiffe://<trustDomain>/device/<id>, else by its common name.
 // Properties are "tenant" (subject O), "type" (subject OU) and what IssueDevice
 // put in. Where names are given, their patterns tell the device instead, and no
 // trust domain counts but what they say. It does not rely on the handshake
 // having verified anything, so that it holds for resumed sessions too: call it
 // from tls.Config.VerifyConnection or later. Errors are of kind ErrIdentity.
-func VerifyDevice(chain []*x509.Certificate, cas *x509.CertPool, trustDomain string, names *DeviceNames) (policy.Device, error) {
-	if err := verifyChain(chain, cas, x509.ExtKeyUsageClientAuth); err != nil {
+func VerifyDevice(chain []*x509.Certificate, cas *x509.CertPool, trustDomain string, names *DeviceNames, now time.Time) (policy.Device, error) {
+	if err := verifyChain(chain, cas, x509.ExtKeyUsageClientAuth, now); err != nil {
 		return policy.Device{}, err
 	}
 	return NamedDevice(chain[0], trustDomain, names)
@@ -88,8 +89,8 @@ func deviceID(cert *x509.Certificate, trustDomain string) (string, error) {
 }
 
 // meshIdentity verifies a chain, leaf first, and reads the agent it names.
-func meshIdentity(chain []*x509.Certificate, cas *x509.CertPool, trustDomain string, usage x509.ExtKeyUsage) (Peer, error) {
-	if err := verifyChain(chain, cas, usage); err != nil {
+func meshIdentity(chain []*x509.Certificate, cas *x509.CertPool, trustDomain string, usage x509.ExtKeyUsage, now time.Time) (Peer, error) {
+	if err := verifyChain(chain, cas, usage, now); err != nil {
 		return Peer{}, err
 	}
 	peer, err := namedPeer(chain[0])
@@ -107,7 +108,7 @@ func namedPeer(cert *x509.Certificate) (Peer, error) {
 	return ParseSPIFFE(spiffe[0])
 }
 
-func verifyChain(chain []*x509.Certificate, cas *x509.CertPool, usage x509.ExtKeyUsage) error {
+func verifyChain(chain []*x509.Certificate, cas *x509.CertPool, usage x509.ExtKeyUsage, now time.Time) error {
 	if len(chain) == 0 {
 		return fmt.Errorf("%w: no certificate", ErrIdentity)
 	}
@@ -121,7 +122,7 @@ func verifyChain(chain []*x509.Certificate, cas *x509.CertPool, usage x509.ExtKe
 	for _, cert := range chain[1:] {
 		intermediates.AddCert(cert)
 	}
-	_, err := chain[0].Verify(x509.VerifyOptions{Roots: cas, Intermediates: intermediates, KeyUsages: []x509.ExtKeyUsage{usage}})
+	_, err := chain[0].Verify(x509.VerifyOptions{Roots: cas, Intermediates: intermediates, KeyUsages: []x509.ExtKeyUsage{usage}, CurrentTime: now})
 	if err != nil {
 		return fmt.Errorf("%w: %q: %w", ErrIdentity, chain[0].Subject, err)
 	}

@@ -31,7 +31,7 @@ func chainOf(cert *tls.Certificate) []*x509.Certificate { return []*x509.Certifi
 func TestMeshCertificateNamesRegionAndAgent(t *testing.T) {
 	a := newTestAuthority(t)
 	cert := issued(t)(a.IssueMesh("eu-1", "a1", time.Hour))
-	region, agent, pub, err := VerifyCertificate(cert.Certificate[0], a.Pool(), testDomain)
+	region, agent, pub, err := VerifyCertificate(cert.Certificate[0], a.Pool(), testDomain, time.Time{})
 	if err != nil || region != "eu-1" || agent != "a1" || len(pub) == 0 {
 		t.Fatal(region, agent, pub, err)
 	}
@@ -41,7 +41,7 @@ func TestOnlyOwnMeshCertificatesArePeers(t *testing.T) {
 	a, stranger := newTestAuthority(t), newTestAuthority(t)
 	pair := issued(t)
 	const a1 = "spiffe://mesh.test/region/eu-1/agent/a1"
-	if _, _, _, err := VerifyCertificate(forge(t, a, a1).Certificate[0], a.Pool(), testDomain); err != nil {
+	if _, _, _, err := VerifyCertificate(forge(t, a, a1).Certificate[0], a.Pool(), testDomain, time.Time{}); err != nil {
 		t.Fatalf("what the others differ from: %v", err)
 	}
 	authority := forged(t, a1)
@@ -61,14 +61,14 @@ func TestOnlyOwnMeshCertificatesArePeers(t *testing.T) {
 		"an authority's own":    {pair(a.signEd25519(authority, time.Hour)), testDomain},
 		"upper-case the domain": {forge(t, a, "spiffe://MESH.test/region/eu-1/agent/a1"), testDomain},
 	} {
-		if _, _, _, err := VerifyCertificate(c.cert.Certificate[0], a.Pool(), c.domain); !errors.Is(err, ErrIdentity) {
+		if _, _, _, err := VerifyCertificate(c.cert.Certificate[0], a.Pool(), c.domain, time.Time{}); !errors.Is(err, ErrIdentity) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, _, _, err := VerifyCertificate([]byte("nonsense"), a.Pool(), testDomain); !errors.Is(err, ErrIdentity) {
+	if _, _, _, err := VerifyCertificate([]byte("nonsense"), a.Pool(), testDomain, time.Time{}); !errors.Is(err, ErrIdentity) {
 		t.Errorf("nonsense: %v", err)
 	}
-	if _, _, _, err := VerifyCertificate(pair(a.IssueMesh("eu-1", "a1", 0)).Certificate[0], nil, testDomain); !errors.Is(err, ErrIdentity) {
+	if _, _, _, err := VerifyCertificate(pair(a.IssueMesh("eu-1", "a1", 0)).Certificate[0], nil, testDomain, time.Time{}); !errors.Is(err, ErrIdentity) {
 		t.Errorf("no authorities: %v", err)
 	}
 }
@@ -96,7 +96,7 @@ func TestDeviceIsNamedWithItsProperties(t *testing.T) {
 	a := newTestAuthority(t)
 	want := map[string]string{"tenant": "acme & söhne", "type": "meter", "fw": "1.2"}
 	for _, id := range []string{"sensor-1", "urn:dev:1"} {
-		device, err := VerifyDevice(chainOf(issued(t)(a.IssueDevice(id, want, 0))), a.Pool(), testDomain, nil)
+		device, err := VerifyDevice(chainOf(issued(t)(a.IssueDevice(id, want, 0))), a.Pool(), testDomain, nil, time.Time{})
 		if err != nil || device.ID != id || !reflect.DeepEqual(device.Properties, want) {
 			t.Errorf("%s: got %+v, %v", id, device, err)
 		}
@@ -115,11 +115,11 @@ func TestOnlyDeviceCertificatesAreDevices(t *testing.T) {
 		"device and mesh":    forge(t, a, "spiffe://mesh.test/device/d1", "spiffe://mesh.test/region/eu/agent/a"),
 		"bad property":       forge(t, a, "spiffe://mesh.test/device/d1", "tidegate:device?Tenant=x"),
 	} {
-		if d, err := VerifyDevice(chainOf(cert), a.Pool(), testDomain, nil); !errors.Is(err, ErrIdentity) {
+		if d, err := VerifyDevice(chainOf(cert), a.Pool(), testDomain, nil, time.Time{}); !errors.Is(err, ErrIdentity) {
 			t.Errorf("%s: %+v, %v", name, d, err)
 		}
 	}
-	if _, err := VerifyDevice(nil, a.Pool(), testDomain, nil); !errors.Is(err, ErrIdentity) {
+	if _, err := VerifyDevice(nil, a.Pool(), testDomain, nil, time.Time{}); !errors.Is(err, ErrIdentity) {
 		t.Errorf("no certificate: %v", err)
 	}
 }

@@ -54,6 +54,9 @@ type MeshConfig struct {
 	Probes Probes
 	// Limits on what peers may use; zero fields take their defaults.
 	Limits Limits
+	// Now is the time of day, by which certificates are valid; nil: time.Now.
+	// Called concurrently.
+	Now func() time.Time
 	// Logger; nil: discarded.
 	Logger *slog.Logger
 	// Metrics; nil: not exported.
@@ -163,6 +166,9 @@ func (c *MeshConfig) complete() error {
 	c.Probes = c.Probes.withDefaults()
 	if c.Deny == nil {
 		c.Deny = func(Peer) bool { return false }
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.Handler == nil {
 		c.Handler = http.NotFoundHandler()

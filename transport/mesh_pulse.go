@@ -53,7 +53,7 @@ func (p *pulse) beat(now time.Time) {
 	}
 	if now.Sub(p.checked) >= recheckEvery {
 		p.checked = now
-		p.revoke(now)
+		p.revoke(p.mesh.cfg.Now())
 		p.retire()
 	}
 }

@@ -20,9 +20,19 @@ const (
 // to expect. crypto/tls would want names that certificates of agents, found by
 // address, do not have.
 
+// ServerTLS is for another listener of this agent's: it lets in whom the mesh
+// lets in.
+func (m *Mesh) ServerTLS(protocol string) *tls.Config { return m.serverTLS(protocol) }
+
+// ClientTLS is for a connection to such a listener of the agent want.
+func (m *Mesh) ClientTLS(want Peer, protocol string) *tls.Config {
+	return m.clientTLS(want, nil, protocol)
+}
+
 func (m *Mesh) serverTLS(protocols ...string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
+		Time:       m.cfg.Now,
 		NextProtos: protocols,
 		ClientAuth: tls.RequireAnyClientCert,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -42,6 +52,7 @@ func (m *Mesh) serverTLS(protocols ...string) *tls.Config {
 func (m *Mesh) clientTLS(want Peer, cache tls.ClientSessionCache, protocol string) *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS13,
+		Time:               m.cfg.Now,
 		NextProtos:         []string{protocol},
 		InsecureSkipVerify: true, // VerifyConnection does it
 		ClientSessionCache: cache,
@@ -59,7 +70,7 @@ func (m *Mesh) clientTLS(want Peer, cache tls.ClientSessionCache, protocol strin
 }
 
 func (m *Mesh) verifyPeer(chain []*x509.Certificate, usage x509.ExtKeyUsage) (Peer, error) {
-	peer, err := meshIdentity(chain, m.cfg.Credentials.Authorities(), m.cfg.Self.TrustDomain, usage)
+	peer, err := meshIdentity(chain, m.cfg.Credentials.Authorities(), m.cfg.Self.TrustDomain, usage, m.cfg.Now())
 	if err != nil {
 		return Peer{}, err
 	}

@@ -190,7 +190,7 @@ func TestPatternsNameTheDeviceOfACertificate(t *testing.T) {
 		"a property that cannot be one": {certificateOf(t, a, cn("acme-m7"), "tidegate:device?Bad=1"), "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d, err := VerifyDevice(chainOf(c.cert), a.Pool(), testDomain, names)
+			d, err := VerifyDevice(chainOf(c.cert), a.Pool(), testDomain, names, time.Time{})
 			if c.id == "" && !errors.Is(err, ErrIdentity) || c.id != "" && err != nil {
 				t.Fatalf("%+v, %v", d, err)
 			}

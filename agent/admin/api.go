@@ -31,9 +31,10 @@ const ProblemType = "application/problem+json"
 
 // MembersAnswer lists the agents this agent knows, its own region first.
 type MembersAnswer struct {
-	Self    string   `json:"self"`
-	Region  string   `json:"region"`
-	Members []Member `json:"members"`
+	Faults  []ActiveFault `json:"faults,omitempty"` // in force here, oldest first
+	Self    string        `json:"self"`
+	Region  string        `json:"region"`
+	Members []Member      `json:"members"`
 }
 
 // Member is one agent of the mesh.
@@ -277,15 +278,21 @@ type DrainAnswer struct {
 type Fault struct {
 	ID      string  `json:"id"`                // unique among the faults in force, 1 to 128 characters
 	Kind    string  `json:"fault"`             // one of the Fault… constants
-	Region  string  `json:"region,omitempty"`  // region_outage, instance_failure, slow_service, capacity
-	Agent   string  `json:"agent,omitempty"`   // agent_crash
-	Service string  `json:"service,omitempty"` // instance_failure, slow_service, capacity (there empty: every service)
-	From    string  `json:"from,omitempty"`    // latency: region
-	To      string  `json:"to,omitempty"`      // latency: region
-	Delay   string  `json:"delay,omitempty"`   // latency: added each way, "0s" to "10s"
+	Region  string  `json:"region,omitempty"`  // where: region_outage and all about services; catalog_down
+	Agent   string  `json:"agent,omitempty"`   // agent_crash, clock_jump
+	Service string  `json:"service,omitempty"` // all about services (capacity: empty is every one)
+	From    string  `json:"from,omitempty"`    // latency, loss, cut: region
+	To      string  `json:"to,omitempty"`      // latency, loss, cut: region
+	OneWay  bool    `json:"one_way,omitempty"` // latency, loss, cut: only what goes from From to To
+	Delay   string  `json:"delay,omitempty"`   // latency: added each way; service_fault: before an answer; "0s" to "10s"
+	Jitter  string  `json:"jitter,omitempty"`  // latency: up to so much more, "0s" to "10s"
 	Takes   string  `json:"takes,omitempty"`   // slow_service: of an answer, "0s" to "1m"
-	Share   string  `json:"share,omitempty"`   // capacity: what is left of it, "0%" to "1000%"
+	Share   string  `json:"share,omitempty"`   // capacity: what is left, "0%" to "1000%"; loss: of packets; service_fault: of requests (empty: all)
 	Over    string  `json:"over,omitempty"`    // capacity: it goes there evenly in that time, "0s" to "10m"; empty: at once
+	Status  int     `json:"status,omitempty"`  // service_fault: answered instead of the service, 400 to 599; 0: the service answers
+	Class   string  `json:"class,omitempty"`   // service_fault: only requests of this class
+	Devices string  `json:"devices,omitempty"` // service_fault: only this share of devices, "0%" to "100%", always the same ones
+	By      string  `json:"by,omitempty"`      // clock_jump: "-24h" to "24h"
 	Seconds float64 `json:"seconds"`           // it ends by itself then; more than 0, at most 3600
 }
 
@@ -294,7 +301,12 @@ const (
 	FaultRegionOutage    = "region_outage"    // a region's agents are cut off from everything
 	FaultAgentCrash      = "agent_crash"      // an agent ends without a word; it starts again when the fault ends
 	FaultInstanceFailure = "instance_failure" // a service's instances in a region answer 500 and fail their checks
+	FaultServiceFault    = "service_fault"    // a share of a service's answers in a region is slow, or another
 	FaultLatency         = "latency"          // delay between two regions, each way
+	FaultLoss            = "loss"             // a share of packets between two regions is lost
+	FaultCut             = "cut"              // all packets between two regions are lost
+	FaultCatalogDown     = "catalog_down"     // agents of a region cannot reach their Consul
+	FaultClockJump       = "clock_jump"       // an agent's time of day is another
 	FaultSlowService     = "slow_service"     // a service's instances in a region take that long
 	FaultCapacity        = "capacity"         // a region's instances serve so many requests at a time less, or more
 	FaultDrill           = "drill"            // no condition: a drill is under way, others keep out

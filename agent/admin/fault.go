@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +19,7 @@ const (
 	maxFaultTakes   = time.Minute
 	maxFaultOver    = 10 * time.Minute
 	maxFaultShare   = 1000 // percent
+	maxFaultJump    = 24 * time.Hour
 )
 
 // faultNeeds are the fields of each kind, in the order they are asked for.
@@ -25,18 +27,74 @@ var faultNeeds = map[string][]string{
 	FaultRegionOutage:    {"region"},
 	FaultAgentCrash:      {"agent"},
 	FaultInstanceFailure: {"region", "service"},
+	FaultServiceFault:    {"region", "service"},
 	FaultLatency:         {"from", "to", "delay"},
+	FaultLoss:            {"from", "to", "share"},
+	FaultCut:             {"from", "to"},
+	FaultCatalogDown:     {"region"},
+	FaultClockJump:       {"agent", "by"},
 	FaultSlowService:     {"region", "service", "takes"},
 	FaultCapacity:        {"region", "share"},
 	FaultDrill:           {},
 }
 
 // faultMay are the fields that a kind does without.
-var faultMay = map[string][]string{FaultCapacity: {"service", "over"}}
+var faultMay = map[string][]string{
+	FaultCapacity:     {"service", "over"},
+	FaultLatency:      {"one_way", "jitter"},
+	FaultLoss:         {"one_way"},
+	FaultCut:          {"one_way"},
+	FaultServiceFault: {"share", "status", "delay", "class", "devices"},
+}
 
 func (f *Fault) fields() [][2]string {
 	return [][2]string{{"region", f.Region}, {"agent", f.Agent}, {"service", f.Service},
-		{"from", f.From}, {"to", f.To}, {"delay", f.Delay}, {"takes", f.Takes}, {"share", f.Share}, {"over", f.Over}}
+		{"from", f.From}, {"to", f.To}, {"one_way", unless(f.OneWay, false)}, {"delay", f.Delay}, {"jitter", f.Jitter}, {"takes", f.Takes},
+		{"share", f.Share}, {"over", f.Over}, {"status", unless(f.Status, 0)}, {"class", f.Class}, {"devices", f.Devices}, {"by", f.By}}
+}
+
+func unless[T comparable](value, unset T) string {
+	if value == unset {
+		return ""
+	}
+	return fmt.Sprint(value)
+}
+
+// FaultKinds lists the kinds with the fields they need and [may have], a line each.
+func FaultKinds(indent string) string {
+	var text strings.Builder
+	for _, kind := range slices.Sorted(maps.Keys(faultNeeds)) {
+		if kind == FaultDrill {
+			continue // for drills alone
+		}
+		fmt.Fprintf(&text, "%s%-16s %s", indent, kind, strings.Join(faultNeeds[kind], " "))
+		for _, may := range faultMay[kind] {
+			fmt.Fprintf(&text, " [%s]", may)
+		}
+		text.WriteByte('\n')
+	}
+	return text.String()
+}
+
+// Set gives a field its value, by the name it has in JSON.
+func (f *Fault) Set(field, value string) (err error) {
+	switch field {
+	case "one_way":
+		f.OneWay, err = strconv.ParseBool(value)
+	case "status":
+		f.Status, err = strconv.Atoi(value)
+	default:
+		into := map[string]*string{"region": &f.Region, "agent": &f.Agent, "service": &f.Service, "from": &f.From, "to": &f.To, "delay": &f.Delay,
+			"jitter": &f.Jitter, "takes": &f.Takes, "share": &f.Share, "over": &f.Over, "class": &f.Class, "devices": &f.Devices, "by": &f.By}[field]
+		if into == nil {
+			return fmt.Errorf("%w: a fault has no field %q", policy.ErrInvalid, field)
+		}
+		*into = value
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %s=%s: %w", policy.ErrInvalid, field, value, err)
+	}
+	return nil
 }
 
 // Check says what is wrong with a fault in itself; whether its region, agent
@@ -67,34 +125,85 @@ func (f *Fault) CheckCondition() error {
 			return fmt.Errorf("%w: fault %s takes no %s", policy.ErrInvalid, f.Kind, name)
 		}
 	}
-	if f.Kind == FaultLatency && f.From == f.To {
-		return fmt.Errorf("%w: fault latency from %s to itself: name two regions", policy.ErrInvalid, f.From)
+	if f.From != "" && f.From == f.To {
+		return fmt.Errorf("%w: fault %s from %s to itself: name two regions", policy.ErrInvalid, f.Kind, f.From)
 	}
-	if err := checkSpan("delay", f.Delay, maxFaultDelay); err != nil {
+	for _, span := range []struct {
+		what, text string
+		most       time.Duration
+	}{{"delay", f.Delay, maxFaultDelay}, {"jitter", f.Jitter, maxFaultDelay}, {"takes", f.Takes, maxFaultTakes}, {"over", f.Over, maxFaultOver}} {
+		if err := checkSpan(span.what, span.text, span.most); err != nil {
+			return err
+		}
+	}
+	if err := f.checkShares(); err != nil {
 		return err
 	}
-	if err := checkSpan("takes", f.Takes, maxFaultTakes); err != nil {
-		return err
-	}
-	if _, err := parseShare(f.Share); f.Share != "" && err != nil {
-		return err
-	}
-	return checkSpan("over", f.Over, maxFaultOver)
+	return f.checkRest()
 }
 
-func parseShare(text string) (float64, error) {
+func (f *Fault) checkShares() error {
+	most := 100
+	if f.Kind == FaultCapacity {
+		most = maxFaultShare
+	}
+	if _, err := parseShare("share", f.Share, most); f.Share != "" && err != nil {
+		return err
+	}
+	_, err := parseShare("devices", f.Devices, 100)
+	if f.Devices == "" {
+		return nil
+	}
+	return err
+}
+
+// checkRest is about what single kinds have.
+func (f *Fault) checkRest() error {
+	if f.Class != "" {
+		if _, err := policy.ParseClass(f.Class); err != nil {
+			return fmt.Errorf("%w: %w", policy.ErrInvalid, err)
+		}
+	}
+	if f.Status != 0 && (f.Status < 400 || f.Status > 599) {
+		return fmt.Errorf("%w: status %d: use 400 to 599", policy.ErrInvalid, f.Status)
+	}
+	if f.Kind == FaultServiceFault && f.Status == 0 && f.Delay == "" {
+		return fmt.Errorf("%w: fault service_fault needs status, delay or both", policy.ErrInvalid)
+	}
+	if by, err := time.ParseDuration(f.By); f.By != "" && (err != nil || by.Abs() > maxFaultJump) {
+		return fmt.Errorf("%w: by %q: write a duration from -%[3]s to %[3]s", policy.ErrInvalid, f.By, maxFaultJump)
+	}
+	return nil
+}
+
+func parseShare(what, text string, most int) (float64, error) {
 	number, percent := strings.CutSuffix(text, "%")
 	share, err := strconv.ParseFloat(number, 64)
-	if err != nil || !percent || !(share >= 0 && share <= maxFaultShare) {
-		return 0, fmt.Errorf("%w: share %q: write what is left, \"0%%\" to \"%d%%\"", policy.ErrInvalid, text, maxFaultShare)
+	if err != nil || !percent || !(share >= 0 && share <= float64(most)) {
+		return 0, fmt.Errorf("%w: %s %q: write \"0%%\" to \"%d%%\"", policy.ErrInvalid, what, text, most)
 	}
 	return share / 100, nil
+}
+
+// ShareOf is the share of packets or requests that is meant, 0 to 1; 1 where none
+// is named.
+func (f *Fault) ShareOf() float64 { return shareOr1(f.Share) }
+
+// DevicesOf is the share of devices that is meant, 0 to 1; 1 where none is named.
+func (f *Fault) DevicesOf() float64 { return shareOr1(f.Devices) }
+
+func shareOr1(text string) float64 {
+	share, err := parseShare("", text, 100)
+	if err != nil {
+		return 1
+	}
+	return share
 }
 
 // Capacity is what a capacity fault leaves, 1 for all of it, and in which time
 // it goes there; 1 for others and for what Check refuses.
 func (f *Fault) Capacity() (share float64, over time.Duration) {
-	share, err := parseShare(f.Share)
+	share, err := parseShare("share", f.Share, maxFaultShare)
 	if err != nil {
 		return 1, 0
 	}
@@ -134,7 +243,11 @@ func (f *Fault) Clashes(other *Fault) bool {
 
 // condition is the fault without its name and its size.
 func (f *Fault) condition() Fault {
-	return Fault{Kind: f.Kind, Region: f.Region, Agent: f.Agent, Service: f.Service, From: f.From, To: f.To}
+	c := Fault{Kind: f.Kind, Region: f.Region, Agent: f.Agent, Service: f.Service, From: f.From, To: f.To, OneWay: f.OneWay, Class: f.Class}
+	if !f.OneWay && c.From > c.To {
+		c.From, c.To = c.To, c.From
+	}
+	return c
 }
 
 // String is the condition in words.
@@ -147,7 +260,17 @@ func (f *Fault) String() string {
 	case FaultInstanceFailure:
 		return f.Service + " fails in " + f.Region
 	case FaultLatency:
-		return f.Delay + " more between " + f.From + " and " + f.To
+		return f.Delay + " more " + f.between()
+	case FaultLoss:
+		return f.Share + " of packets lost " + f.between()
+	case FaultCut:
+		return "nothing gets through " + f.between()
+	case FaultServiceFault:
+		return f.serviceFault()
+	case FaultCatalogDown:
+		return "agents in " + f.Region + " cannot reach their catalog"
+	case FaultClockJump:
+		return "the clock of " + f.Agent + " is off by " + f.By
 	case FaultSlowService:
 		return f.Service + " takes " + f.Takes + " in " + f.Region
 	case FaultCapacity:
@@ -160,4 +283,31 @@ func (f *Fault) String() string {
 		return "a drill is under way"
 	}
 	return f.Kind
+}
+
+func (f *Fault) between() string {
+	if f.OneWay {
+		return "from " + f.From + " to " + f.To
+	}
+	return "between " + f.From + " and " + f.To
+}
+
+func (f *Fault) serviceFault() string {
+	text := f.Service + " in " + f.Region
+	if f.Status != 0 {
+		text += fmt.Sprintf(" answers %d", f.Status)
+	}
+	if f.Delay != "" {
+		text += " " + f.Delay + " later"
+	}
+	if f.Share != "" {
+		text += ", " + f.Share + " of the time"
+	}
+	if f.Class != "" {
+		text += ", to class " + f.Class
+	}
+	if f.Devices != "" {
+		text += ", to " + f.Devices + " of devices"
+	}
+	return text
 }

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// Faults is asked to inject faults; only agents of development meshes have it.
+// Faults is asked to inject faults; only agents that were opened to them have it.
 // Methods are called concurrently.
 type Faults interface {
 	// AddFault puts a fault in force until its time is over. Errors are of kind
@@ -26,9 +26,17 @@ var (
 	ErrNotFound = errors.New("not found")
 )
 
-var errNoFaults = errors.New("this agent takes no faults: only those of `tidegate dev` have the hooks for it")
+var errNoFaults = errors.New("this agent takes no faults: start it with fault { enabled = true }, or try them with `tidegate dev`")
 
-func addFaults(mux *http.ServeMux, f Faults) {
+// HeaderOperator carries the operator's token, which faults need beside what lets
+// a request in.
+const HeaderOperator = "Tidegate-Operator"
+
+var errOperator = errors.New("no operator token, or a wrong one: send the one of fault.token as " + HeaderOperator)
+
+// AddFaults serves faults to whoever shows the operator's token; "": to everybody.
+// Where f is nil, it says that there are none.
+func AddFaults(mux *http.ServeMux, f Faults, operator string) {
 	if f == nil {
 		none := func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusNotFound, errNoFaults) }
 		mux.HandleFunc(PathFaults, none)
@@ -38,12 +46,21 @@ func addFaults(mux *http.ServeMux, f Faults) {
 	mux.HandleFunc("GET "+PathFaults, func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, FaultsAnswer{f.Faults()})
 	})
-	mux.HandleFunc("POST "+PathFaults, ask(func(ctx context.Context, in Fault) (FaultsAnswer, error) {
+	allowed := func(h http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if operator != "" && !sameSecret(r.Header.Get(HeaderOperator), operator) {
+				refuse(w, http.StatusUnauthorized, errOperator)
+				return
+			}
+			h(w, r)
+		}
+	}
+	mux.HandleFunc("POST "+PathFaults, allowed(ask(func(ctx context.Context, in Fault) (FaultsAnswer, error) {
 		err := f.AddFault(ctx, in)
 		return FaultsAnswer{f.Faults()}, err
-	}))
-	mux.HandleFunc("DELETE "+PathFaults+"/{id}", func(w http.ResponseWriter, r *http.Request) {
+	})))
+	mux.HandleFunc("DELETE "+PathFaults+"/{id}", allowed(func(w http.ResponseWriter, r *http.Request) {
 		err := f.RemoveFault(r.Context(), r.PathValue("id"))
 		reply(w, FaultsAnswer{f.Faults()}, err)
-	})
+	}))
 }

@@ -45,10 +45,10 @@ const maxDrainRate = 1_000_000
 const maxBody = 2 << 20
 
 // NewHandler serves the control API of an agent. Guard it. Faults is nil
-// unless the agent has fault hooks.
-func NewHandler(a Agent, metrics http.Handler, faults Faults) http.Handler {
+// unless the agent was opened to them; operator is their token, "" for none.
+func NewHandler(a Agent, metrics http.Handler, faults Faults, operator string) http.Handler {
 	mux := http.NewServeMux()
-	addFaults(mux, faults)
+	AddFaults(mux, faults, operator)
 	addReadiness(mux, a)
 	mux.Handle("GET "+PathMetrics, metrics)
 	mux.HandleFunc("GET "+PathProfiles, pprof.Index)

@@ -69,7 +69,7 @@ func ask1(t *testing.T, h http.Handler, method, path, body string, change func(*
 
 func TestControlIsForThisMachineAndWithTheTokenOnly(t *testing.T) {
 	guard := Guard{Token: "secret-secret-16", Hosts: []string{"gate.example"}}
-	h := guard.Wrap(NewHandler(fixedAgent{ready: true}, http.NotFoundHandler(), nil))
+	h := guard.Wrap(NewHandler(fixedAgent{ready: true}, http.NotFoundHandler(), nil, ""))
 	host := func(name string) func(*http.Request) { return func(r *http.Request) { r.Host = name } }
 	token := func(value string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set("Authorization", value) }
@@ -113,7 +113,7 @@ func TestReadinessSaysWhyNot(t *testing.T) {
 }
 
 func TestErrorsAreProblemsWithTheFaultyLine(t *testing.T) {
-	h := NewHandler(fixedAgent{}, http.NotFoundHandler(), nil)
+	h := NewHandler(fixedAgent{}, http.NotFoundHandler(), nil, "")
 	cases := []struct {
 		name, method, path, body string
 		want                     int

@@ -8,6 +8,7 @@ package catalog
 import (
 	"context"
 	"log/slog"
+	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -55,6 +56,9 @@ type Options struct {
 	RetryJoinWAN []string              // "host:port" of WAN gossip
 	Logger       *slog.Logger          // nil: silent
 	Metrics      prometheus.Registerer // nil: none; one catalog a registry
+
+	// Transport decorates what carries requests to Consul, for drills; nil: it is bare.
+	Transport func(http.RoundTripper) http.RoundTripper
 }
 
 // Self is this agent as it is announced.

@@ -47,6 +47,9 @@ func NewConsul(cfg ConsulConfig, opt Options) (*Consul, error) {
 	if err != nil {
 		return nil, err
 	}
+	if opt.Transport != nil {
+		conf.HttpClient.Transport = opt.Transport(conf.HttpClient.Transport)
+	}
 	c := &Consul{
 		opt: opt, set: set, client: client, conf: conf, log: loggerOf(opt),
 		followed: make(chan struct{}, 1), dirty: make(chan struct{}, 1), failing: map[string]bool{},

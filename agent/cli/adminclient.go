@@ -31,6 +31,8 @@ type adminFlags struct {
 	address string
 	token   string
 	json    bool
+
+	operator string // token; see operatorFlag
 }
 
 func addAdminFlags(cmd *cobra.Command) *adminFlags {
@@ -47,11 +49,14 @@ type adminClient struct {
 	base    string
 	token   string
 	http    *http.Client
+
+	operator string // token
 }
 
 func (f *adminFlags) client() (*adminClient, error) {
 	address := firstOf(f.address, os.Getenv("TIDEGATE_ADMIN"), defaultAdmin)
-	c := &adminClient{address: address, base: address, token: firstOf(f.token, os.Getenv("TIDEGATE_TOKEN"))}
+	c := &adminClient{address: address, base: address, token: firstOf(f.token, os.Getenv("TIDEGATE_TOKEN")),
+		operator: firstOf(f.operator, os.Getenv("TIDEGATE_OPERATOR_TOKEN"))}
 	transport := &http.Transport{DisableKeepAlives: true}
 	c.http = &http.Client{Transport: transport, Timeout: adminTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -96,6 +101,9 @@ func (c *adminClient) ask(ctx context.Context, method, path string, body any) ([
 	req.Header.Set("Content-Type", "application/json")
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if c.operator != "" {
+		req.Header.Set(admin.HeaderOperator, c.operator)
 	}
 	return c.send(req)
 }
@@ -169,12 +177,20 @@ func fetch[T any](cmd *cobra.Command, f *adminFlags, method, path string, body a
 	if err != nil {
 		return nil, err
 	}
-	answer := new(T)
-	if err := json.Unmarshal(raw, answer); err != nil {
-		return nil, fmt.Errorf("answer of %s is not what this version understands: %w", c.address, err)
+	answer, err := decode[T](c, raw)
+	if err != nil {
+		return nil, err
 	}
 	if f.json {
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", bytes.TrimSpace(raw))
 	}
 	return answer, err
+}
+
+func decode[T any](c *adminClient, raw []byte) (*T, error) {
+	answer := new(T)
+	if err := json.Unmarshal(raw, answer); err != nil {
+		return nil, fmt.Errorf("answer of %s is not what this version understands: %w", c.address, err)
+	}
+	return answer, nil
 }

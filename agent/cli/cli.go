@@ -50,7 +50,7 @@ func newRoot() *cobra.Command {
 func commands() []*cobra.Command {
 	return []*cobra.Command{
 		newValidate(), newFmt(), newTLS(), newKeygen(), newVersion(),
-		newAgent(), newDev(), newBench(), newDrill(), newDevice(),
+		newAgent(), newDev(), newBench(), newDrill(), newFault(), newDevice(),
 		newMembers(), newRegions(), newRegion(), newServices(), newDevices(), newExplain(), newPolicy(), newDrain(), newUndrain(),
 	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"net/http"
 
 	"github.com/spf13/cobra"
@@ -24,7 +25,11 @@ func newMembers() *cobra.Command {
 			}
 			t.row(name, m.Region, m.Group, m.State, role(m), yes(m.Draining), m.MeshAddr, m.EdgeAddr, m.Tunnel, rtt(m.RTTSeconds), m.Version)
 		}
-		return t.flush()
+		if err := t.flush(); err != nil || len(answer.Faults) == 0 {
+			return err
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), "\nInjected faults in force:")
+		return printFaults(cmd, &admin.FaultsAnswer{Faults: answer.Faults})
 	}
 	return cmd
 }

@@ -84,6 +84,10 @@ func (l *loader) checkListeners() {
 	if c.Ready != nil {
 		open = append(open, l.bind(key+"ready", c.Ready.Addr, ""))
 	}
+	if l.config.Fault.Enabled {
+		open = append(open, l.bind("fault", l.config.Fault.Addr, ""))
+		l.checkFault()
+	}
 	l.checkBalancers(c.Edge)
 	for i, a := range open {
 		for _, b := range open[:i] {

@@ -43,6 +43,7 @@ type Config struct {
 	Catalog   Catalog        `hcl:"catalog,block"`
 	Policy    Policy         `hcl:"policy,block"`
 	Limits    Limits         `hcl:"limits,block"`
+	Fault     Fault          `hcl:"fault,block"`
 
 	// Warnings are doubts that do not stop the agent, ready to be logged.
 	Warnings []string

@@ -20,6 +20,7 @@ func Defaults() *Config {
 		TLS:    TLS{Edge: EdgeTLS{ClientAuth: ClientAuthRequire}},
 		Gossip: Gossip{Timing: TimingDefault},
 		Limits: DefaultLimits(),
+		Fault:  Fault{Addr: ":7445"},
 	}
 }
 

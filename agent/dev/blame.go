@@ -19,8 +19,8 @@ func newBlame(m *Mesh) *blame { return &blame{mesh: m, before: map[counted]float
 
 // causes looks at what was counted since the last call.
 func (b *blame) causes() map[string]map[refusal]string {
-	b.mesh.life.Lock()
-	defer b.mesh.life.Unlock()
+	b.mesh.running.Lock()
+	defer b.mesh.running.Unlock()
 	causes := map[string]map[refusal]string{}
 	for _, r := range b.mesh.Regions {
 		causes[r.Name] = map[refusal]string{}

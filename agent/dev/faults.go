@@ -37,8 +37,8 @@ func (m *Mesh) Delay(from, to string, d time.Duration) error {
 
 // Crash ends an agent without a word: its packets are lost before it stops.
 func (m *Mesh) Crash(name string) error {
-	m.life.Lock()
-	defer m.life.Unlock()
+	m.running.Lock()
+	defer m.running.Unlock()
 	return m.crash(name)
 }
 
@@ -61,8 +61,8 @@ func (m *Mesh) crash(name string) error {
 
 // Restart brings a crashed agent back at its addresses.
 func (m *Mesh) Restart(ctx context.Context, name string) error {
-	m.life.Lock()
-	defer m.life.Unlock()
+	m.running.Lock()
+	defer m.running.Unlock()
 	return m.restart(ctx, name)
 }
 
@@ -175,20 +175,24 @@ func (m *Mesh) addrs(agents ...*Agent) []netip.AddrPort {
 	return all
 }
 
-// isCut says that a region is cut off by a fault. The caller holds life.
-func (m *Mesh) isCut(region string) bool {
-	return slices.ContainsFunc(m.injected, func(i *injected) bool {
-		return i.Kind == admin.FaultRegionOutage && i.Region == region
-	})
+// cutOff lists the regions that are cut off by faults.
+func (m *Mesh) cutOff() (regions []string) {
+	for _, f := range m.Faults() {
+		if f.Kind == admin.FaultRegionOutage {
+			regions = append(regions, f.Region)
+		}
+	}
+	return regions
 }
 
 // Override gives an operator's word on a region through the first agent that
 // lives and is not cut off. Errors are of kind policy.ErrInvalid when it makes no sense.
 func (m *Mesh) Override(ctx context.Context, o admin.OverrideRequest) error {
-	m.life.Lock()
-	defer m.life.Unlock()
+	cut := m.cutOff()
+	m.running.Lock()
+	defer m.running.Unlock()
 	for _, r := range m.Regions {
-		if m.isCut(r.Name) {
+		if slices.Contains(cut, r.Name) {
 			continue
 		}
 		for _, a := range r.Agents {

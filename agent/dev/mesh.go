@@ -20,6 +20,7 @@ import (
 
 	"github.com/tidegate/tidegate/agent"
 	"github.com/tidegate/tidegate/agent/config"
+	"github.com/tidegate/tidegate/agent/inject"
 	"github.com/tidegate/tidegate/transport"
 	"github.com/tidegate/tidegate/transport/fault"
 )
@@ -40,11 +41,11 @@ type Mesh struct {
 	mu      sync.Mutex // guards regions
 	regions map[netip.AddrPort]string
 
-	life     sync.Mutex // guards injected, closed, and which agents run
-	injected []*injected
-	closed   bool
-	closing  chan struct{} // closed with the mesh
-	expiries sync.WaitGroup
+	running sync.Mutex // guards which agents run
+	faults  *inject.Book
+	shifts  sync.WaitGroup  // of capacities, over time
+	life    context.Context // ends with the mesh
+	end     context.CancelFunc
 }
 
 // Region is one region of the mesh.
@@ -85,7 +86,9 @@ func Start(ctx context.Context, cfg Config) (*Mesh, error) {
 const portAttempts = 3
 
 func startOnce(ctx context.Context, cfg Config) (*Mesh, error) {
-	m := &Mesh{cfg: cfg, taken: map[int]bool{}, regions: map[netip.AddrPort]string{}, closing: make(chan struct{})}
+	m := &Mesh{cfg: cfg, taken: map[int]bool{}, regions: map[netip.AddrPort]string{}}
+	m.life, m.end = context.WithCancel(context.WithoutCancel(ctx))
+	m.faults = inject.NewBook(m.begin, cfg.Logger)
 	m.network = fault.NewSwitch(m.regionOf)
 	err := m.start(ctx)
 	if err == nil {
@@ -99,8 +102,8 @@ func startOnce(ctx context.Context, cfg Config) (*Mesh, error) {
 }
 
 func (m *Mesh) start(ctx context.Context) (err error) {
-	m.life.Lock()
-	defer m.life.Unlock()
+	m.running.Lock()
+	defer m.running.Unlock()
 	if m.Dir, err = os.MkdirTemp("", "tidegate-dev-"); err != nil {
 		return fmt.Errorf("dev mesh: make a folder: %w", err)
 	}
@@ -214,9 +217,11 @@ func (m *Mesh) decorators(a *Agent) agent.Network {
 
 // Close ends every fault, agent and service and removes the mesh's folder.
 func (m *Mesh) Close() error {
-	m.stopFaults()
-	m.life.Lock()
-	defer m.life.Unlock()
+	m.faults.Close()
+	m.end()
+	m.shifts.Wait()
+	m.running.Lock()
+	defer m.running.Unlock()
 	var all sync.WaitGroup
 	for _, r := range m.Regions {
 		for _, a := range r.Agents {

@@ -24,8 +24,8 @@ func (m *Mesh) WaitReady(ctx context.Context) error {
 }
 
 func (m *Mesh) waitingFor() string {
-	m.life.Lock()
-	defer m.life.Unlock()
+	m.running.Lock()
+	defer m.running.Unlock()
 	for _, r := range m.Regions {
 		for _, a := range r.Agents {
 			if reason := m.missing(r, a); reason != "" {

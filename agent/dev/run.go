@@ -96,8 +96,8 @@ func Kinds() []load.Kind {
 
 // Edges lists one edge a living agent.
 func (m *Mesh) Edges() []load.Edge {
-	m.life.Lock()
-	defer m.life.Unlock()
+	m.running.Lock()
+	defer m.running.Unlock()
 	var all []load.Edge
 	for n := range m.cfg.Agents {
 		for _, r := range m.Regions {
@@ -142,8 +142,8 @@ func (m *Mesh) Aim(cfg *load.Config) {
 // PlanChanges says how often each living agent's plan for each service has
 // changed since the agent started, by agent and service.
 func (m *Mesh) PlanChanges() map[string]map[string]float64 {
-	m.life.Lock()
-	defer m.life.Unlock()
+	m.running.Lock()
+	defer m.running.Unlock()
 	counts := map[string]map[string]float64{}
 	for _, r := range m.Regions {
 		for _, a := range r.Agents {

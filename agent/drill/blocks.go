@@ -85,7 +85,12 @@ type stepBlock struct {
 	RegionOutage    []faultBlock `hcl:"region_outage,block"`
 	AgentCrash      []faultBlock `hcl:"agent_crash,block"`
 	InstanceFailure []faultBlock `hcl:"instance_failure,block"`
+	ServiceFault    []faultBlock `hcl:"service_fault,block"`
 	Latency         []faultBlock `hcl:"latency,block"`
+	Loss            []faultBlock `hcl:"loss,block"`
+	Cut             []faultBlock `hcl:"cut,block"`
+	CatalogDown     []faultBlock `hcl:"catalog_down,block"`
+	ClockJump       []faultBlock `hcl:"clock_jump,block"`
 	SlowService     []faultBlock `hcl:"slow_service,block"`
 	Capacity        []faultBlock `hcl:"capacity,block"`
 
@@ -107,10 +112,16 @@ type faultBlock struct {
 	Service string    `hcl:"service,optional"`
 	From    string    `hcl:"from,optional"`
 	To      string    `hcl:"to,optional"`
+	OneWay  bool      `hcl:"one_way,optional"`
 	Delay   string    `hcl:"delay,optional"`
+	Jitter  string    `hcl:"jitter,optional"`
 	Takes   string    `hcl:"takes,optional"`
 	Share   string    `hcl:"share,optional"`
 	Over    string    `hcl:"over,optional"`
+	Status  int       `hcl:"status,optional"`
+	Class   string    `hcl:"class,optional"`
+	Devices string    `hcl:"devices,optional"`
+	By      string    `hcl:"by,optional"`
 	Place   hcl.Range `hcl:",def_range"`
 
 	kind string
@@ -123,7 +134,9 @@ func (b *stepBlock) faults() []faultBlock {
 		blocks []faultBlock
 	}{
 		{admin.FaultRegionOutage, b.RegionOutage}, {admin.FaultAgentCrash, b.AgentCrash},
-		{admin.FaultInstanceFailure, b.InstanceFailure}, {admin.FaultLatency, b.Latency}, {admin.FaultSlowService, b.SlowService}, {admin.FaultCapacity, b.Capacity},
+		{admin.FaultInstanceFailure, b.InstanceFailure}, {admin.FaultServiceFault, b.ServiceFault},
+		{admin.FaultLatency, b.Latency}, {admin.FaultLoss, b.Loss}, {admin.FaultCut, b.Cut},
+		{admin.FaultCatalogDown, b.CatalogDown}, {admin.FaultClockJump, b.ClockJump}, {admin.FaultSlowService, b.SlowService}, {admin.FaultCapacity, b.Capacity},
 	}
 	var all []faultBlock
 	for _, k := range byKind {
@@ -137,7 +150,8 @@ func (b *stepBlock) faults() []faultBlock {
 
 func (b *faultBlock) fault() admin.Fault {
 	return admin.Fault{Kind: b.kind, Region: b.Region, Agent: b.Agent, Service: b.Service,
-		From: b.From, To: b.To, Delay: b.Delay, Takes: b.Takes, Share: b.Share, Over: b.Over}
+		From: b.From, To: b.To, OneWay: b.OneWay, Delay: b.Delay, Jitter: b.Jitter, Takes: b.Takes, Share: b.Share, Over: b.Over,
+		Status: b.Status, Class: b.Class, Devices: b.Devices, By: b.By}
 }
 
 // operatorBlock is an operator's word on a region, released when the step ends.

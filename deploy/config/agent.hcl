@@ -257,3 +257,11 @@ limits {
   mesh_streams           = 10000    # requests in one tunnel; 1 to 1000000
   upstream_idle          = 64       # idle connections kept to each local instance; 1 to 10000
 }
+
+# For rehearsals (docs/faults.md): takes faults from who shows the token. Each ends
+# by itself.
+fault {
+  enabled = false
+  addr    = ":7445" # where agents tell one another, over mutual TLS; the same port at all of them
+  token   = ""      # env("TIDEGATE_OPERATOR_TOKEN"): 16 characters or more
+}

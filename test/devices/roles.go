@@ -161,7 +161,7 @@ func echo(rw io.ReadWriter) {
 type takesAll struct{ pool *x509.CertPool }
 
 func (h takesAll) Identify(_ context.Context, cs tls.ConnectionState, _ mqtt.Credentials) (policy.Device, error) {
-	return transport.VerifyDevice(cs.PeerCertificates, h.pool, trustDomain, nil)
+	return transport.VerifyDevice(cs.PeerCertificates, h.pool, trustDomain, nil, time.Time{})
 }
 
 func (takesAll) Ordered(*mqtt.Publication) bool { return true }

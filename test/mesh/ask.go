@@ -55,6 +55,49 @@ func (a *Agent) Get(path string, into any) error {
 	return json.Unmarshal(body, into)
 }
 
+// Metrics are the agent's, as Prometheus reads them.
+func (a *Agent) Metrics(t testing.TB) string {
+	t.Helper()
+	resp, body := a.ask(t, http.MethodGet, admin.PathMetrics, "", nil)
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("metrics of %s: %s", a.Name, resp.Status)
+	}
+	return string(body)
+}
+
+// Post sends something to the control API, with the operator's token, and returns
+// the status of the answer.
+func (a *Agent) Post(t testing.TB, path, operator string, what any) int {
+	t.Helper()
+	body, err := json.Marshal(what)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, _ := a.ask(t, http.MethodPost, path, operator, body)
+	return resp.StatusCode
+}
+
+func (a *Agent) ask(t testing.TB, method, path, operator string, body []byte) (*http.Response, []byte) {
+	t.Helper()
+	client, base := a.local("admin", a.Ports.Admin)
+	req, err := http.NewRequestWithContext(t.Context(), method, base+path, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+a.Region.mesh.token)
+	req.Header.Set(admin.HeaderOperator, operator)
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatalf("%s %s at %s: %v", method, path, a.Name, err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, answer
+}
+
 // Services asks for services, failing the test on an error.
 func (a *Agent) Services(t testing.TB) admin.ServicesAnswer {
 	t.Helper()

@@ -96,10 +96,29 @@ catalog {
 policy {
   consul_kv = "{{.PolicyKey}}"
 }
+{{- with .FaultAddr}}
+
+fault {
+  enabled = true
+  addr    = "{{.}}"
+  token   = file("operator")
+}
+{{- end}}
 `))
 
 // PolicyKey is where the policy lies in every datacenter.
 func (a *Agent) PolicyKey() string { return policyKey }
+
+// FaultAddr is where the agent hears of faults; empty: it takes none.
+func (a *Agent) FaultAddr() string {
+	if a.Region.mesh.operator == "" {
+		return ""
+	}
+	return join(a.IP, a.Region.mesh.faultPort)
+}
+
+// Operator is the token that faults need.
+func (m *Mesh) Operator() string { return m.operator }
 
 // write makes the agent's folder as an operator would: certificates, secrets
 // and a configuration.
@@ -121,7 +140,7 @@ func (a *Agent) write(t testing.TB) {
 	for name, content := range map[string][]byte{
 		"mesh.pem": mesh.CertPEM, "mesh.key": mesh.KeyPEM,
 		"edge.pem": edge.CertPEM, "edge.key": edge.KeyPEM,
-		"ca.pem": m.authority.CertPEM(), "token": []byte(m.token), "gossip.key": []byte(m.gossipKey),
+		"ca.pem": m.authority.CertPEM(), "token": []byte(m.token), "gossip.key": []byte(m.gossipKey), "operator": []byte(m.operator),
 		"agent.hcl": text.Bytes(),
 	} {
 		a.writeFile(t, name, content)

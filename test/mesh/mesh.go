@@ -27,6 +27,7 @@ type Config struct {
 	Policy  string   // written into every datacenter before the agents start
 	Regions []string // default eu-1, eu-2, us-1; the group is the part before the dash
 	Agents  int      // in each region; default 2
+	Faults  bool     // agents take faults, of whoever shows the operator's token
 }
 
 // Mesh is a set of regions. Its processes end with the test that made it.
@@ -36,6 +37,8 @@ type Mesh struct {
 	authority *transport.Authority
 	gossipKey string
 	token     string
+	operator  string // token; empty: agents take no faults
+	faultPort int    // of all agents
 
 	mu        sync.Mutex // guards instances
 	instances []*Instance
@@ -62,6 +65,9 @@ func New(t testing.TB, cfg Config) *Mesh {
 	}
 	servers := consultest.Federate(t, cfg.Regions...)
 	m := newMesh(t)
+	if cfg.Faults {
+		m.operator, m.faultPort = rand.Text(), candidate()
+	}
 	for i, server := range servers {
 		r := m.addRegion(server, fmt.Sprintf("127.0.1.%d", i+1))
 		r.PutPolicy(t, cfg.Policy)
@@ -104,9 +110,12 @@ func (m *Mesh) addRegion(server *consultest.Server, ip string) *Region {
 func (r *Region) addAgent(t testing.TB, n int, token string) {
 	t.Helper()
 	a := &Agent{
-		Name: fmt.Sprintf("%s-%c", r.Name, 'a'+n), Region: r, IP: r.IP,
-		Ports: freePorts(t, r.IP), Sockets: n > 0, ConsulToken: token,
+		Name: fmt.Sprintf("%s-%c", r.Name, 'a'+n), Region: r, IP: r.IP, Sockets: n > 0, ConsulToken: token,
 	}
+	if r.mesh.operator != "" { // one port for all: each agent has an address of its own
+		a.IP = strings.Replace(r.IP, "127.0.1.", fmt.Sprintf("127.0.%d.", n+1), 1)
+	}
+	a.Ports = freePorts(t, a.IP)
 	// Not under the test's own folder: the path of a unix socket is short.
 	dir, err := os.MkdirTemp("", "tidegate-"+a.Name+"-")
 	if err != nil {

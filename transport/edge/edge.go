@@ -118,6 +118,9 @@ type Config struct {
 	// may share it. Nil: a random one.
 	TokenGeneratorKey *quic.TokenGeneratorKey
 
+	// Now is the time of day, by which certificates are valid; nil: time.Now.
+	// Called concurrently.
+	Now     func() time.Time
 	Logger  *slog.Logger          // nil: no logs
 	Metrics prometheus.Registerer // nil: not registered
 }
@@ -183,6 +186,9 @@ func Listen(cfg Config) (*Server, error) {
 	cfg.Limits = cfg.Limits.withDefaults()
 	if err := cfg.check(); err != nil {
 		return nil, err
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

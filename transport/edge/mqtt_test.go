@@ -40,7 +40,7 @@ func (h *certified) Identify(_ context.Context, cs tls.ConnectionState, _ mqtt.C
 	if len(cs.PeerCertificates) == 0 {
 		return policy.Device{}, nil
 	}
-	d, err := transport.VerifyDevice(cs.PeerCertificates, h.pool, testDomain, nil)
+	d, err := transport.VerifyDevice(cs.PeerCertificates, h.pool, testDomain, nil, time.Time{})
 	if h.lasts > 0 {
 		d.Until = time.Now().Add(h.lasts)
 	}

@@ -67,7 +67,7 @@ type second struct {
 }
 
 func (s *Server) date() []string {
-	now := time.Now()
+	now := s.cfg.Now()
 	if d := s.dated.Load(); d != nil && d.unix == now.Unix() {
 		return d.value
 	}

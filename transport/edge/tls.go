@@ -16,6 +16,7 @@ import (
 // none of NextProtos (RFC 7301 section 3.2).
 func (s *Server) baseTLS() *tls.Config {
 	return &tls.Config{
+		Time:             s.cfg.Now,
 		GetCertificate:   func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.cfg.Certificate(), nil },
 		ClientAuth:       s.cfg.ClientAuth.tls(),
 		VerifyConnection: s.verifyConnection,
@@ -137,5 +138,5 @@ func (s *Server) deviceOf(cs tls.ConnectionState) (policy.Device, error) {
 }
 
 func (s *Server) verifyDevice(chain []*x509.Certificate) (policy.Device, error) {
-	return transport.VerifyDevice(chain, s.authorities(), s.cfg.TrustDomain, s.cfg.Names)
+	return transport.VerifyDevice(chain, s.authorities(), s.cfg.TrustDomain, s.cfg.Names, s.cfg.Now())
 }

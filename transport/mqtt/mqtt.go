@@ -204,6 +204,9 @@ type Config struct {
 	// have to leave, told to those of MQTT 5; empty, or nil: none is known.
 	Elsewhere func() string
 	Limits    Limits
+	// Now is the time of day, that messages are said to have come at, and by which
+	// devices are let in; nil: time.Now. Called concurrently.
+	Now       func() time.Time
 	Logger    *slog.Logger          // nil: no logs
 	Metrics   prometheus.Registerer // nil: not registered
 }

@@ -112,7 +112,7 @@ const propertyID = "ce-id"
 func (c *conn) publication(topic string, payload []byte, qos byte, pr *packets.Properties) *Publication {
 	pub := &Publication{
 		Device: c.device, Client: c.link.RemoteAddr(), Host: c.host(), TLS: c.link.TLS,
-		Topic: topic, Payload: payload, QoS: qos, ContentType: pr.ContentType, Received: time.Now(),
+		Topic: topic, Payload: payload, QoS: qos, ContentType: pr.ContentType, Received: c.srv.cfg.Now(),
 	}
 	for _, u := range pr.User {
 		if u.Key == propertyID {

@@ -43,6 +43,9 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Elsewhere == nil {
 		cfg.Elsewhere = func() string { return "" }
 	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -57,7 +57,7 @@ func (s *Server) publishWill(e *session, w *will) {
 	if s.draining {
 		return
 	}
-	if w.pub.Received = time.Now(); w.pub.ID == "" {
+	if w.pub.Received = s.cfg.Now(); w.pub.ID == "" {
 		w.pub.ID = e.id + "-will-" + rand.Text()
 	}
 	s.working.Go(func() {
