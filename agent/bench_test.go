@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tidegate/tidegate/agent/catalog"
+	"github.com/tidegate/tidegate/agent/inject"
 	"github.com/tidegate/tidegate/agent/upstream"
 	"github.com/tidegate/tidegate/gossip"
 	"github.com/tidegate/tidegate/policy"
@@ -46,6 +47,7 @@ func handling(tb testing.TB, src string, h http.Handler) *Agent {
 		upstream: upstream.New(upstream.Config{}), instances: policy.NewInstanceTable(),
 		retries: policy.NewRetryBudget(time.Now()),
 	}
+	a.conditions = inject.NewConditions("a1", "eu-1", nil)
 	a.metrics = newMetrics(prometheus.NewRegistry(), &a.active)
 	a.admissions = newAdmissions(a.metrics.shed)
 	a.batches = newBatches(a.metrics.batches)
@@ -57,7 +59,7 @@ func handling(tb testing.TB, src string, h http.Handler) *Agent {
 		catalog: &catalog.Snapshot{Services: map[string][]catalog.Instance{"svc": {
 			{ID: "i1", Address: server.Listener.Addr().String()}}}},
 		gossip: &gossip.State{}, instances: a.instances,
-		self: gossip.Meta{Name: "a1", Region: "eu-1", Group: "eu"},
+		self: gossip.Meta{Name: "a1", Region: "eu-1", Group: "eu"}, unready: a.conditions.Unready,
 	}, time.Now()))
 	return a
 }

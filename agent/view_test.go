@@ -30,7 +30,8 @@ func TestViewJoinsCatalogPolicyAndReports(t *testing.T) {
 		Agents:  []gossip.AgentInfo{{Name: "a2", MeshAddr: "10.0.0.2:7444"}},
 		Targets: map[string]gossip.TargetLoad{"svc": {Ready: 3, InFlight: 4}}}
 	v := join(inputs{
-		policy: parsePolicy(t),
+		unready: func(string) bool { return false },
+		policy:  parsePolicy(t),
 		catalog: &catalog.Snapshot{Services: map[string][]catalog.Instance{"svc": {
 			{ID: "i1", Address: "10.0.0.1:80", Tags: []string{"canary"}},
 			{ID: "i2", Address: "10.0.0.1:81", Status: catalog.Critical},
