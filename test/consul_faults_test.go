@@ -38,6 +38,7 @@ func TestOperatorsInjectFaultsIntoARealMesh(t *testing.T) {
 	t.Run("an agent's clock jumps an hour, its requests go on", f.jumpsAClock)
 	t.Run("a service fails for some", f.spoilsAService)
 	t.Run("one drill at a time, whoever is asked", f.reservesTheMesh)
+	t.Run("a drill runs, asked for in the region that it cuts off", f.drills)
 	t.Run("an agent crashes", f.crashesAnAgent)
 }
 
@@ -235,6 +236,17 @@ func (f *faulty) reservesTheMesh(t *testing.T) {
 		t.Errorf("the first drill's reservation after the second was refused: %v", known)
 	}
 	f.clear(t)
+}
+
+func (f *faulty) drills(t *testing.T) {
+	out := f.here.Command(t, "drill", "run", "testdata/drill.hcl", "--admin", f.here.AdminAddr(), "--ca", f.here.CAFile(), "--operator", f.Operator())
+	if out.Status != 0 || !strings.Contains(out.Stdout, "PASS  drill cut") {
+		t.Errorf("exit status %d:\n%s%s", out.Status, out.Stdout, out.Stderr)
+	}
+	if left := f.inForce(f.Agents()...); len(left) > 0 {
+		t.Errorf("faults are left: %v", left)
+	}
+	f.AwaitWhole(t)
 }
 
 func (f *faulty) crashesAnAgent(t *testing.T) {

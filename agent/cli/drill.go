@@ -42,6 +42,7 @@ func newDrillRun() *cobra.Command {
 	flags.StringVar(&f.admin.token, "token", "", "its `token`; $TIDEGATE_TOKEN keeps it off the process list")
 	f.trust.add(cmd)
 	jsonFlag(cmd, &f.admin.json)
+	operatorFlag(cmd, &f.admin)
 	flags.StringVar(&f.level, "log", "error", "log `level` of the agents: debug, info, warn, error")
 	flags.Uint64Var(&f.seed, "seed", uint64(time.Now().UnixNano()), "of the load's mix; default: the time")
 	flags.Lookup("seed").DefValue = "0"

@@ -124,6 +124,14 @@ func (a *Agent) Egress(ctx context.Context, service, path string) (*Answer, erro
 	return readAnswer(resp)
 }
 
+// AdminAddr is where the control API is, as commands want it.
+func (a *Agent) AdminAddr() string {
+	if a.Sockets {
+		return "unix://" + filepath.Join(a.dir, "admin.sock")
+	}
+	return "http://" + join(a.IP, a.Ports.Admin)
+}
+
 // Output is what a command printed and how it ended.
 type Output struct {
 	Stdout, Stderr string
@@ -133,11 +141,7 @@ type Output struct {
 // Command runs tidegate against the agent's control API.
 func (a *Agent) Command(t testing.TB, args ...string) Output {
 	t.Helper()
-	address := "http://" + join(a.IP, a.Ports.Admin)
-	if a.Sockets {
-		address = "unix://" + filepath.Join(a.dir, "admin.sock")
-	}
-	return run(t, append(bareEnv(), "TIDEGATE_ADMIN="+address, "TIDEGATE_TOKEN="+a.Region.mesh.token), Binary(t), args...)
+	return run(t, append(bareEnv(), "TIDEGATE_ADMIN="+a.AdminAddr(), "TIDEGATE_TOKEN="+a.Region.mesh.token), Binary(t), args...)
 }
 
 func run(t testing.TB, env []string, name string, args ...string) Output {
