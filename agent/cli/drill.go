@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 
@@ -18,10 +19,12 @@ func newDrill() *cobra.Command {
 
 // drillFlags are what `tidegate drill run` is told.
 type drillFlags struct {
-	admin adminFlags
-	trust edgeFlags
-	level string
-	seed  uint64
+	admins []string
+	admin  adminFlags // but for the address
+	trust  edgeFlags
+	html   string
+	level  string
+	seed   uint64
 }
 
 func newDrillRun() *cobra.Command {
@@ -29,20 +32,23 @@ func newDrillRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run FILE",
 		Short: "Run a drill and judge its invariants",
-		Long: "Starts a development mesh, or takes the running one of --admin, applies the load and the\n" +
-			"faults of the file on its time line, and prints a verdict for each invariant. Ends with 1\n" +
-			"when one breaks. A running mesh must take faults, as `tidegate dev` does; its plans are\n" +
-			"counted at the one agent that is asked. One drill runs on a mesh at a time.",
+		Long: "Starts a development mesh, or takes the running one of --admin, sees to it that all is\n" +
+			"well, applies the load and the faults of the file on its time line, and prints a verdict\n" +
+			"for each invariant. Ends with 1 when one breaks or the drill aborts, with 3 when there is\n" +
+			"no verdict because the mesh was sick already. A running mesh must take faults (docs/faults.md),\n" +
+			"as `tidegate dev` does; the drill goes through the first agent of --admin, and looks at the\n" +
+			"metrics of all of them. One drill runs on a mesh at a time.",
 		Example: "  tidegate drill run deploy/drills/region-outage.hcl\n" +
 			"  tidegate drill run deploy/drills/service-failure.hcl --admin http://127.0.0.1:7400 --ca ca.pem",
 		Args: cobra.ExactArgs(1),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.admin.address, "admin", "", "`address` of the control API of a running mesh's agent; default: a mesh of the drill's own")
-	flags.StringVar(&f.admin.token, "token", "", "its `token`; $TIDEGATE_TOKEN keeps it off the process list")
+	flags.StringArrayVar(&f.admins, "admin", nil, "`address` of the control API of a running mesh's agent, repeatable; default: a mesh of the drill's own")
+	flags.StringVar(&f.admin.token, "token", "", "their `token`; $TIDEGATE_TOKEN keeps it off the process list")
 	f.trust.add(cmd)
 	jsonFlag(cmd, &f.admin.json)
 	operatorFlag(cmd, &f.admin)
+	flags.StringVar(&f.html, "html", "", "write the report as a page to this `file`, too")
 	flags.StringVar(&f.level, "log", "error", "log `level` of the agents: debug, info, warn, error")
 	flags.Uint64Var(&f.seed, "seed", uint64(time.Now().UnixNano()), "of the load's mix; default: the time")
 	flags.Lookup("seed").DefValue = "0"
@@ -73,17 +79,24 @@ func (f *drillFlags) options(cmd *cobra.Command) (drill.Options, error) {
 	if opts.Logger, err = levelLogger(f.level, cmd); err != nil {
 		return opts, err
 	}
-	if f.admin.address == "" {
-		if f.trust != (edgeFlags{}) || f.admin.token != "" {
-			return opts, usagef("drill run: --token, --ca, --cert and --key are for a running mesh: say which with --admin")
+	if len(f.admins) == 0 {
+		if f.trust != (edgeFlags{}) || f.admin.token != "" || f.admin.operator != "" {
+			return opts, usagef("drill run: --token, --operator, --ca, --cert and --key are for a running mesh: say which with --admin")
 		}
 		return opts, nil
 	}
-	client, err := f.admin.client()
-	if err != nil {
-		return opts, err
+	opts.Running = &drill.Running{}
+	for n, address := range f.admins {
+		client, err := (&adminFlags{address: address, token: f.admin.token, operator: f.admin.operator}).client()
+		switch {
+		case err != nil:
+			return opts, err
+		case n == 0:
+			opts.Running.Ask = client.ask
+		default:
+			opts.Running.Others = append(opts.Running.Others, client.ask)
+		}
 	}
-	opts.Running = &drill.Running{Ask: client.ask}
 	opts.Running.TLS, opts.Running.Identity, err = f.trust.load()
 	return opts, err
 }
@@ -96,7 +109,19 @@ func (f *drillFlags) show(cmd *cobra.Command, report *drill.Report) error {
 	} else {
 		report.Print(cmd.OutOrStdout())
 	}
-	if !report.Pass {
+	if f.html != "" {
+		var page bytes.Buffer
+		if err := report.WriteHTML(&page); err != nil {
+			return err
+		}
+		if err := replaceFile(f.html, page.Bytes(), publicMode); err != nil {
+			return err
+		}
+	}
+	switch {
+	case report.Outcome == drill.NoVerdict:
+		return errNoVerdict
+	case !report.Pass:
 		return errReported
 	}
 	return nil

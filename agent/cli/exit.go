@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	exitGood   = 0
-	exitFailed = 1
-	exitUsage  = 2
+	exitGood      = 0
+	exitFailed    = 1
+	exitUsage     = 2
+	exitNoVerdict = 3
 )
 
 // usageError is a mistake in the command line itself, or in what it names.
@@ -26,6 +27,9 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // errReported is a failure that was already shown.
 var errReported = errors.New("failed")
 
+// errNoVerdict is of a drill that had nothing to judge, and said so.
+var errNoVerdict = errors.New("no verdict")
+
 // report shows an error once and says how the process ends. A command that
 // could not start because of its configuration was used wrongly; a validate
 // that found faults has failed.
@@ -36,6 +40,8 @@ func report(err error, stderr io.Writer) int {
 		return exitGood
 	case errors.Is(err, errReported):
 		return exitFailed
+	case errors.Is(err, errNoVerdict):
+		return exitNoVerdict
 	case errors.Is(err, config.ErrInvalid), errors.Is(err, policy.ErrInvalid):
 		fmt.Fprintln(stderr, err)
 		return exitUsage

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/tidegate/tidegate/agent/ledger"
 )
 
 // Instance is a sample service's instance: a request holds one of its slots for
@@ -24,8 +26,12 @@ type Instance struct {
 	failing  atomic.Bool
 	served   atomic.Int64
 	handler  http.Handler // instead of the sample's answer
+	journal  *ledger.Journal
 	cancel   context.CancelFunc
 }
+
+// journalMost is how many messages an instance remembers that told their id.
+const journalMost = 1 << 19
 
 func startInstance(bind string, i *Instance, latency time.Duration) (*Instance, error) {
 	var err error
@@ -35,8 +41,10 @@ func startInstance(bind string, i *Instance, latency time.Duration) (*Instance, 
 	var ctx context.Context
 	ctx, i.cancel = context.WithCancel(context.Background())
 	i.latency.Store(int64(latency))
+	i.journal = ledger.NewJournal(journalMost)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/health", i.health)
+	mux.Handle("GET /journal", i.journal)
 	mux.HandleFunc("/", i.serve)
 	i.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second,
 		BaseContext: func(net.Listener) context.Context { return ctx }}
@@ -55,6 +63,10 @@ func (i *Instance) SetLatency(d time.Duration) { i.latency.Store(int64(d)) }
 
 // SetCapacity changes how many requests are served at a time, at least 0.
 func (i *Instance) SetCapacity(slots int) { i.slots.resize(slots) }
+
+// Journal is what the instance accepted of the messages that told their id
+// (ledger.Header); it serves it at /journal too.
+func (i *Instance) Journal() *ledger.Journal { return i.journal }
 
 // Served counts the requests answered with 200.
 func (i *Instance) Served() int64 { return i.served.Load() }
@@ -94,6 +106,7 @@ func (i *Instance) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	i.served.Add(1)
+	i.journal.Accept(r.Header, body)
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{
 		"service": i.Service, "region": i.Region, "instance": i.Name,

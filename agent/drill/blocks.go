@@ -17,15 +17,40 @@ type drillFile struct {
 }
 
 type drillBlock struct {
-	Name       string      `hcl:"name,label"`
-	Hypothesis string      `hcl:"hypothesis"`
-	Duration   string      `hcl:"duration"`
-	Mesh       *meshBlock  `hcl:"mesh,block"`
-	Load       loadBlock   `hcl:"load,block"`
-	Steps      []stepBlock `hcl:"step,block"`
-	Invariants []invBlock  `hcl:"invariant,block"`
-	Body       hcl.Body    `hcl:",body"`
-	Place      hcl.Range   `hcl:",def_range"`
+	Name       string       `hcl:"name,label"`
+	Hypothesis string       `hcl:"hypothesis"`
+	Duration   string       `hcl:"duration"`
+	Mesh       *meshBlock   `hcl:"mesh,block"`
+	Load       *loadBlock   `hcl:"load,block"`
+	Observe    *noBlock     `hcl:"observe,block"`
+	Ledger     *ledgerBlock `hcl:"ledger,block"`
+	Steady     *steadyBlock `hcl:"steady,block"`
+	Steps      []stepBlock  `hcl:"step,block"`
+	Aborts     []invBlock   `hcl:"abort,block"`
+	Invariants []invBlock   `hcl:"invariant,block"`
+	Body       hcl.Body     `hcl:",body"`
+	Place      hcl.Range    `hcl:",def_range"`
+}
+
+// noBlock says something by being there.
+type noBlock struct {
+	Place hcl.Range `hcl:",def_range"`
+}
+
+// ledgerBlock says where the services of a running mesh keep their journals.
+type ledgerBlock struct {
+	Journals []string  `hcl:"journals"`
+	Body     hcl.Body  `hcl:",body"`
+	Place    hcl.Range `hcl:",def_range"`
+}
+
+// steadyBlock bounds what a mesh must do before anything is broken.
+type steadyBlock struct {
+	For     string    `hcl:"for,optional"`
+	Success *float64  `hcl:"success,optional"` // %
+	P99     *float64  `hcl:"p99,optional"`     // ms
+	Body    hcl.Body  `hcl:",body"`
+	Place   hcl.Range `hcl:",def_range"`
 }
 
 type meshBlock struct {
@@ -50,6 +75,7 @@ type loadBlock struct {
 	Rate     float64     `hcl:"rate"`
 	Devices  int         `hcl:"devices"`
 	Tenants  []string    `hcl:"tenants,optional"`
+	MQTT     string      `hcl:"mqtt,optional"`     // instead of HTTP/3: on quic or tls
 	WarmUp   string      `hcl:"warm_up,optional"`  // load before the time line begins
 	Deadline string      `hcl:"deadline,optional"` // that requests tell
 	Retry    *retryBlock `hcl:"retry,block"`
@@ -195,22 +221,28 @@ type moveBlock struct {
 	Place      hcl.Range `hcl:",def_range"`
 }
 
+// invBlock is an invariant or, with Over in place of From and Until, a condition to
+// abort.
 type invBlock struct {
-	Name    string    `hcl:"name,label"`
-	Metric  string    `hcl:"metric"`
-	From    string    `hcl:"from,optional"`
-	Until   string    `hcl:"until,optional"`
-	Edges   string    `hcl:"edges,optional"`
-	Edge    string    `hcl:"edge,optional"` // a region
-	Kinds   []string  `hcl:"kinds,optional"`
-	Class   string    `hcl:"class,optional"`
-	Tenant  string    `hcl:"tenant,optional"`
-	By      *float64  `hcl:"by,optional"` // reversals: points that count as one
-	Within  string    `hcl:"within,optional"`
-	Samples int       `hcl:"samples,optional"`
-	Region  string    `hcl:"region,optional"`
-	AtLeast *float64  `hcl:"at_least,optional"`
-	AtMost  *float64  `hcl:"at_most,optional"`
-	Body    hcl.Body  `hcl:",body"`
-	Place   hcl.Range `hcl:",def_range"`
+	Name    string            `hcl:"name,label"`
+	Metric  string            `hcl:"metric"`
+	From    string            `hcl:"from,optional"`
+	Until   string            `hcl:"until,optional"`
+	Over    string            `hcl:"over,optional"`
+	Edges   string            `hcl:"edges,optional"`
+	Edge    string            `hcl:"edge,optional"` // a region
+	Kinds   []string          `hcl:"kinds,optional"`
+	Class   string            `hcl:"class,optional"`
+	Tenant  string            `hcl:"tenant,optional"`
+	By      *float64          `hcl:"by,optional"` // reversals: points that count as one
+	Within  string            `hcl:"within,optional"`
+	Samples int               `hcl:"samples,optional"`
+	Region  string            `hcl:"region,optional"`
+	Series  string            `hcl:"series,optional"` // prometheus: its name
+	Labels  map[string]string `hcl:"labels,optional"` // that it has, among others
+	Take    string            `hcl:"take,optional"`
+	AtLeast *float64          `hcl:"at_least,optional"`
+	AtMost  *float64          `hcl:"at_most,optional"`
+	Body    hcl.Body          `hcl:",body"`
+	Place   hcl.Range         `hcl:",def_range"`
 }

@@ -30,11 +30,19 @@ func (c checker) check(b *drillBlock) (*Drill, error) {
 	if err := c.meshOf(b.Mesh); err != nil {
 		return nil, err
 	}
-	if err := c.loadOf(&b.Load); err != nil {
+	if err := c.trafficOf(b); err != nil {
+		return nil, err
+	}
+	if err := c.ledgerOf(b.Ledger); err != nil {
 		return nil, err
 	}
 	for n := range b.Steps {
 		if err := c.addStep(&b.Steps[n]); err != nil {
+			return nil, err
+		}
+	}
+	for n := range b.Aborts {
+		if err := c.addAbort(&b.Aborts[n]); err != nil {
 			return nil, err
 		}
 	}

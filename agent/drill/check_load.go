@@ -10,6 +10,9 @@ import (
 	"github.com/tidegate/tidegate/policy"
 )
 
+// ways are how devices send, by the word for it.
+var ways = map[string]string{"": load.OverHTTP3, "quic": load.OverMQTTQUIC, "tls": load.OverMQTTTLS}
+
 var tenantName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,62}$`)
 
 func (c checker) meshOf(b *meshBlock) error {
@@ -33,11 +36,30 @@ func (c checker) meshOf(b *meshBlock) error {
 	return nil
 }
 
-func (c checker) loadOf(b *loadBlock) error {
-	if err := c.timesOf(b); err != nil {
+// trafficOf reads what the mesh is judged by: a load, or what it has by itself.
+func (c checker) trafficOf(b *drillBlock) error {
+	c.Observe = b.Observe != nil
+	switch {
+	case b.Load != nil && c.Observe:
+		return c.invalid(b.Observe.Place, "observe beside a load: say one of them")
+	case c.Observe:
+		return c.steadyOf(b.Steady)
+	case b.Load == nil:
+		return c.invalid(b.Place, "neither load nor observe: say who sends")
+	}
+	if err := c.timesOf(b.Load); err != nil {
 		return err
 	}
-	if !(b.Rate > 0 && b.Rate <= maxRate) || b.Rate*(c.warmUp+c.Duration).Seconds() > maxRequests {
+	c.Load.Rate = b.Load.Rate
+	if err := c.steadyOf(b.Steady); err != nil {
+		return err
+	}
+	return c.loadOf(b.Load)
+}
+
+func (c checker) loadOf(b *loadBlock) error {
+	span := c.lead() + c.Duration
+	if !(b.Rate > 0 && b.Rate <= maxRate) || b.Rate*span.Seconds() > maxRequests {
 		return c.invalid(where(b.Body, b.Place, "rate"), "rate %g: use more than 0 and at most %d a second, %d requests in all", b.Rate, maxRate, maxRequests)
 	}
 	if b.Devices < 1 || b.Devices > maxDevices {
@@ -46,7 +68,11 @@ func (c checker) loadOf(b *loadBlock) error {
 	if err := c.tenantsOf(b); err != nil {
 		return err
 	}
-	c.Load.Rate, c.Load.Devices, c.Load.Duration = b.Rate, b.Devices, c.warmUp+c.Duration
+	over, known := ways[b.MQTT]
+	if !known {
+		return c.invalid(where(b.Body, b.Place, "mqtt"), "mqtt %q: use quic or tls", b.MQTT)
+	}
+	c.Load.Devices, c.Load.Duration, c.Load.Over = b.Devices, span, over
 	total := 0
 	for n := range b.Kinds {
 		if err := c.addKind(&b.Kinds[n]); err != nil {

@@ -63,7 +63,10 @@ func (c checker) orderOf(s *Step, b *stepBlock) (int, error) {
 
 func (c checker) extraOf(s *Step, b *stepBlock) (int, error) {
 	for _, e := range b.Load {
-		s.Load = &load.Extra{From: c.warmUp + s.At, Until: c.warmUp + c.endOf(s), Rate: e.Rate, Kinds: e.Kinds, Tenant: e.Tenant, Region: e.Region}
+		if c.Observe {
+			return 0, c.invalid(e.Place, "load: an observed drill has no devices of its own")
+		}
+		s.Load = &load.Extra{From: c.lead() + s.At, Until: c.lead() + c.endOf(s), Rate: e.Rate, Kinds: e.Kinds, Tenant: e.Tenant, Region: e.Region}
 		if !(e.Rate > 0 && e.Rate <= maxRate) || e.Rate*(c.endOf(s)-s.At).Seconds() > maxRequests {
 			return 0, c.invalid(e.Place, "load: rate %g: use more than 0 and at most %d a second, %d requests in all", e.Rate, maxRate, maxRequests)
 		}
@@ -81,9 +84,12 @@ func (c checker) extraOf(s *Step, b *stepBlock) (int, error) {
 
 func (c checker) moveOf(s *Step, b *stepBlock) (int, error) {
 	for _, m := range b.Leave {
-		s.Leave = &load.Move{Region: m.Region, From: c.warmUp + s.At}
+		if c.Observe {
+			return 0, c.invalid(m.Place, "devices_leave: an observed drill has no devices of its own")
+		}
+		s.Leave = &load.Move{Region: m.Region, From: c.lead() + s.At}
 		if s.For > 0 {
-			s.Leave.Until = c.warmUp + s.At + s.For
+			s.Leave.Until = c.lead() + s.At + s.For
 		}
 		for _, span := range []struct {
 			name, text string

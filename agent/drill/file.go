@@ -24,13 +24,20 @@ type Drill struct {
 	Hypothesis string
 	Duration   time.Duration // of the load
 	Load       load.Config   // rate, devices, kinds and what steps add to it; begins with the warm-up
+	Observe    bool          // there is no load: what the mesh's own devices send is observed
+	Steady     Steady
 	Steps      []Step
+	Aborts     []Abort
 	Invariants []Invariant
 
-	warmUp time.Duration // of load before the time line begins
-	mesh   dev.Config    // of the mesh it starts for itself
-	policy string        // file, relative to the drill's; empty: that of `tidegate dev`
+	warmUp   time.Duration // of load before the steady state is measured
+	mesh     dev.Config    // of the mesh it starts for itself
+	policy   string        // file, relative to the drill's; empty: that of `tidegate dev`
+	journals []string      // URLs of those of a running mesh's services
 }
+
+// lead is how long the load goes before the time line begins.
+func (d *Drill) lead() time.Duration { return d.warmUp + d.Steady.For }
 
 // Step is one event of the time line. It begins At and, unless For is zero, ends
 // For later. One of the fields below For says what happens.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,7 +57,7 @@ func TestGoodFileIsReadWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Name != "x" || d.Duration != 20*time.Second || d.Load.Rate != 10 || d.Load.Devices != 2 || d.Load.Duration != d.Duration {
+	if d.Name != "x" || d.Duration != 20*time.Second || d.Load.Rate != 10 || d.Load.Devices != 2 || d.Load.Duration != d.Duration+defaultSteady {
 		t.Errorf("drill %+v", d)
 	}
 	k := d.Load.Kinds[0]
@@ -71,6 +72,9 @@ func TestGoodFileIsReadWhole(t *testing.T) {
 	if !i.AtLeast || i.Bound != 99 || i.scope.from != 5*time.Second || i.scope.until != 20*time.Second {
 		t.Errorf("invariant %+v", i)
 	}
+	if success := d.Steady.Bounds[0]; d.Steady.For != defaultSteady || len(d.Steady.Bounds) != 1 || success.Bound != defaultSuccess || !success.AtLeast {
+		t.Errorf("steady state %+v", d.Steady)
+	}
 	f := d.fault(&s)
 	if err := f.Check(); err != nil || f.Seconds <= 5 {
 		t.Errorf("fault asked for: %+v, %v", f, err)
@@ -82,18 +86,18 @@ func TestEveryWordOfTheLanguageIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.warmUp != 2*time.Second || d.Load.Duration != 22*time.Second || d.Load.Deadline != 500*time.Millisecond ||
+	if d.warmUp != 2*time.Second || d.Load.Duration != 26*time.Second || d.Load.Deadline != 500*time.Millisecond ||
 		d.Load.Retry != (load.Retry{Attempts: 3, Hasty: true, Pause: 50 * time.Millisecond}) || len(d.Load.Tenants) != 2 {
 		t.Errorf("load %+v", d.Load)
 	}
 	if d.mesh.Latency != 20*time.Millisecond || d.mesh.Capacity != 8 || d.mesh.Services[0].Capacity != 4 {
 		t.Errorf("mesh %+v", d.mesh)
 	}
-	want := load.Extra{From: 7 * time.Second, Until: 12 * time.Second, Rate: 20, Kinds: []string{"alarm"}, Tenant: "b", Region: "eu-1"}
+	want := load.Extra{From: 11 * time.Second, Until: 16 * time.Second, Rate: 20, Kinds: []string{"alarm"}, Tenant: "b", Region: "eu-1"}
 	if got := d.Load.Extra; len(got) != 1 || fmt.Sprint(got[0]) != fmt.Sprint(want) {
 		t.Errorf("extra %+v, want %+v", got, want)
 	}
-	move := load.Move{Region: "us-1", From: 11 * time.Second, Until: 15 * time.Second, Over: time.Second, BackOver: 500 * time.Millisecond}
+	move := load.Move{Region: "us-1", From: 15 * time.Second, Until: 19 * time.Second, Over: time.Second, BackOver: 500 * time.Millisecond}
 	if got := d.Load.Moves; len(got) != 1 || got[0] != move {
 		t.Errorf("moves %+v, want %+v", got, move)
 	}
@@ -109,6 +113,57 @@ func TestEveryWordOfTheLanguageIsRead(t *testing.T) {
 	}
 	if !i.AtLeast || i.scope.edge != "eu-1" || i.scope.tenant != "b" || j.AtLeast || j.by != 20 || j.region != "eu-1" {
 		t.Errorf("invariants %+v, %+v", i, j)
+	}
+}
+
+func TestSteadyStateAbortsAndLedgerAreRead(t *testing.T) {
+	d, err := ReadFile("testdata/rich.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	success, p99 := d.Steady.Bounds[0], d.Steady.Bounds[1]
+	if d.Steady.For != 4*time.Second || success.Bound != 98 || !success.AtLeast || p99.Bound != 400 || p99.AtLeast {
+		t.Errorf("steady state %+v", d.Steady)
+	}
+	harm, usual := d.Aborts[0], d.Aborts[1]
+	if harm.Over != 3*time.Second || harm.samples != 5 || harm.within != time.Second || harm.scope.class != "critical" || harm.scope.edge != "eu-1" || !harm.AtLeast {
+		t.Errorf("abort %+v", harm)
+	}
+	if usual.Over != defaultOver || usual.samples != abortSamples || usual.AtLeast || usual.Bound != 100 {
+		t.Errorf("abort %+v", usual)
+	}
+	if len(d.journals) != 1 || d.Observe {
+		t.Errorf("journals %q, observed: %v", d.journals, d.Observe)
+	}
+	if i := d.Invariants[3]; i.series.name != "go_goroutines" || i.series.labels["job"] != "x" || i.series.take != takeLast || i.scope.edge != "eu-1" {
+		t.Errorf("invariant %+v", i)
+	}
+}
+
+func TestObservedDrillHasNoLoad(t *testing.T) {
+	d, err := ReadFile("testdata/observed.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !d.Observe || d.lead() != 10*time.Second || d.Load.Rate != 0 || d.Aborts[1].samples != 0 {
+		t.Errorf("%+v", d)
+	}
+	want := []string{thresholds, "tidegate_policy_loads_total", requestBuckets, "tidegate_requests_in_flight", requestsTotal}
+	if got := d.wanted(); !slices.Equal(got, want) {
+		t.Errorf("wanted %q", got)
+	}
+}
+
+func TestSteadyStateIsLongEnoughForSomeRequests(t *testing.T) {
+	src, err := os.ReadFile("testdata/good.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rate, want := range map[string]time.Duration{"0.01": time.Minute, "0.5": 20 * time.Second, "3.5": 3 * time.Second, "400": 3 * time.Second} {
+		d := parse(t, "%s", strings.Replace(string(src), "= 10\n", "= "+rate+"\n", 1))
+		if d.Steady.For != want {
+			t.Errorf("%s requests a second: %s", rate, d.Steady.For)
+		}
 	}
 }
 
@@ -165,7 +220,7 @@ func wrong(d *Drill, s *Step) error {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, pattern := range []string{"testdata/bad/*.hcl", "testdata/good.hcl", "testdata/rich.hcl", "../../deploy/drills/*.hcl"} {
+	for _, pattern := range []string{"testdata/bad/*.hcl", "testdata/good.hcl", "testdata/rich.hcl", "testdata/observed.hcl", "../../deploy/drills/*.hcl"} {
 		for _, file := range files(f, pattern) {
 			src, err := os.ReadFile(file)
 			if err != nil {
@@ -182,7 +237,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if d.Duration < minDuration || d.Duration > maxDuration || len(d.Invariants) == 0 || len(d.Load.Kinds) == 0 {
+		if d.Duration < minDuration || d.Duration > maxDuration || len(d.Invariants) == 0 || d.Observe == (len(d.Load.Kinds) > 0) || d.Steady.For < minSteady || d.Steady.For > maxSteady {
 			t.Fatalf("accepted %+v", d)
 		}
 		for n := range d.Steps {

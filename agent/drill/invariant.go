@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidegate/tidegate/agent/load"
 	"github.com/tidegate/tidegate/policy"
 )
 
@@ -22,6 +23,7 @@ type Invariant struct {
 	samples int           // fewer requests than this give no verdict but failure
 	region  string        // whose part of the traffic is measured
 	by      float64       // reversals: points that count as one
+	series  selection     // prometheus: of which series
 }
 
 // scope says which requests count.
@@ -35,21 +37,43 @@ type scope struct {
 }
 
 func (c checker) addInvariant(b *invBlock) error {
-	m, known := metrics[b.Metric]
-	if !known {
-		return c.wrong(b, "metric", "metric %q: use one of %s", b.Metric, strings.Join(slices.Sorted(maps.Keys(metrics)), ", "))
-	}
-	if err := c.heeded(b, &m); err != nil {
+	m, err := c.metricOf(b)
+	if err != nil {
 		return err
 	}
-	inv := Invariant{Name: b.Name, Metric: b.Metric, samples: b.Samples, region: b.Region, by: defaultReversal}
-	for _, read := range []func(*Invariant, *invBlock) error{c.bound, c.window, c.narrow, c.rest} {
-		if err := read(&inv, b); err != nil {
-			return err
-		}
+	if err := c.heeded(b, m); err != nil {
+		return err
+	}
+	inv, err := c.invariantOf(b)
+	if err != nil {
+		return err
 	}
 	c.Invariants = append(c.Invariants, inv)
 	return nil
+}
+
+// metricOf finds the metric, of those that a drill like this can measure.
+func (c checker) metricOf(b *invBlock) (*metric, error) {
+	m, known := metrics[b.Metric]
+	switch {
+	case !known:
+		return nil, c.wrong(b, "metric", "metric %q: use one of %s", b.Metric, strings.Join(slices.Sorted(maps.Keys(metrics)), ", "))
+	case c.Observe && m.observed == nil:
+		return nil, c.wrong(b, "metric", "metric %s is measured by devices of the drill's own: an observed drill has none", b.Metric)
+	case m.region && c.Load.Over != "" && c.Load.Over != load.OverHTTP3:
+		return nil, c.wrong(b, "metric", "metric %s: an acknowledgement of MQTT does not tell the region that served", b.Metric)
+	}
+	return &m, nil
+}
+
+func (c checker) invariantOf(b *invBlock) (Invariant, error) {
+	inv := Invariant{Name: b.Name, Metric: b.Metric, samples: b.Samples, region: b.Region, by: defaultReversal}
+	for _, read := range []func(*Invariant, *invBlock) error{c.bound, c.window, c.narrow, c.rest, c.selection} {
+		if err := read(&inv, b); err != nil {
+			return inv, err
+		}
+	}
+	return inv, nil
 }
 
 // wrong points at an attribute of an invariant.
@@ -62,8 +86,12 @@ func (c checker) heeded(b *invBlock, m *metric) error {
 	attributes, _ := b.Body.JustAttributes() // an invariant has no blocks
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
 		bound := name == "at_least" && m.atLeast || name == "at_most" && m.atMost
-		if name != "metric" && !bound && !slices.Contains(m.takes, name) {
+		switch {
+		case name == "metric" || bound:
+		case !slices.Contains(m.takes, name):
 			return c.wrong(b, name, "metric %s takes no %s", b.Metric, name)
+		case c.Observe && slices.Contains(ofDevices, name):
+			return c.wrong(b, name, "%s: agents do not count by it, and an observed drill has no devices of its own", name)
 		}
 	}
 	return nil
@@ -166,17 +194,46 @@ type Verdict struct {
 	Bound   float64 `json:"bound"`
 	Samples int     `json:"samples"`
 	Note    string  `json:"note,omitempty"`
+	AtLeast bool    `json:"at_least"` // the value must be at least Bound; else at most
 }
 
 // judge measures an invariant on what was recorded.
 func (i *Invariant) judge(rec *record) Verdict {
 	m := metrics[i.Metric]
-	v := Verdict{Name: i.Name, Unit: m.unit, Bound: i.Bound}
-	v.Value, v.Samples, v.Note = m.measure(rec, i)
+	v := Verdict{Name: i.Name, Unit: m.unit, Bound: i.Bound, AtLeast: i.AtLeast}
+	measure := m.measure
+	if rec.observing {
+		measure = m.observed
+	}
+	v.Value, v.Samples, v.Note = measure(rec, i)
 	v.Pass = v.Note == "" && (i.AtLeast && v.Value >= i.Bound || !i.AtLeast && v.Value <= i.Bound)
 	if needed := max(i.samples, 1); v.Samples < needed {
 		v.Pass = false
 		v.Note = fmt.Sprintf("only %d samples, %d are needed", v.Samples, needed)
 	}
 	return v
+}
+
+// during is judge in a window of its own.
+func (i *Invariant) during(rec *record, from, until time.Duration) Verdict {
+	in := *i
+	in.scope.from, in.scope.until = from, until
+	return in.judge(rec)
+}
+
+// measured is the value beside its bound.
+func (v *Verdict) measured() string {
+	side := "at most"
+	if v.AtLeast {
+		side = "at least"
+	}
+	text := fmt.Sprintf("%s of %d samples, %s %s wanted", amount(v.Value, v.Unit), v.Samples, side, amount(v.Bound, v.Unit))
+	if v.Note != "" {
+		text += ": " + v.Note
+	}
+	return text
+}
+
+func amount(value float64, unit string) string {
+	return strings.TrimSpace(fmt.Sprintf("%.6g %s", value, unit))
 }

@@ -31,7 +31,9 @@ func at(ms int, change func(*load.Result)) load.Result {
 func failed(r *load.Result) { r.Status = 500 }
 
 func recorded(steps []Step, results ...load.Result) *record {
-	return &record{began: epoch, steps: steps, results: results}
+	rec := newRecord(steps)
+	rec.began, rec.results = epoch, results
+	return rec
 }
 
 func whole() scope { return scope{until: time.Hour} }
@@ -209,7 +211,7 @@ func TestLateGeneratorIsNoProof(t *testing.T) {
 
 func TestReportIsPrintedVerdictsFirst(t *testing.T) {
 	var out strings.Builder
-	(&Report{Drill: "x", Seconds: 12, Invariants: []Verdict{
+	(&Report{Drill: "x", Outcome: Broken, Seconds: 12, Invariants: []Verdict{
 		{Name: "works", Pass: true, Value: 99.5, Unit: "%", Bound: 99, Samples: 200},
 		{Name: "comes back", Value: 10, Unit: "s", Bound: 5, Samples: 100, Note: "traffic has not returned"},
 	}}).Print(&out)

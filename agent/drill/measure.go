@@ -75,6 +75,11 @@ func (r *record) quantile(s *scope, q float64, counts func(*load.Result) bool) (
 			all = append(all, res.Latency)
 		}
 	})
+	return nearestRank(all, q)
+}
+
+// nearestRank is a quantile, in ms.
+func nearestRank(all []time.Duration, q float64) (ms float64, samples int) {
 	if len(all) == 0 {
 		return 0, 0
 	}

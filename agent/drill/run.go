@@ -7,10 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tidegate/tidegate/agent/admin"
 	"github.com/tidegate/tidegate/agent/load"
+	"github.com/tidegate/tidegate/policy"
 )
 
 // Options of a run.
@@ -51,7 +54,7 @@ func Run(ctx context.Context, d *Drill, opts Options) (report *Report, err error
 		}
 	}()
 	fmt.Fprintf(opts.Progress, "drill %s: %s\n  on %s, ready in %.1f s\n", d.Name, d.Hypothesis, m.describe(), time.Since(began).Seconds())
-	r := &run{Drill: d, mesh: m, out: opts.Progress, record: &record{steps: d.Steps}}
+	r := newRun(d, m, opts.Progress)
 	if err := r.checkNames(); err != nil {
 		return nil, err
 	}
@@ -59,14 +62,17 @@ func Run(ctx context.Context, d *Drill, opts Options) (report *Report, err error
 	if err != nil {
 		return nil, fmt.Errorf("drill %s: %w", d.Name, err)
 	}
-	report = d.judge(r.record, sum)
+	report = r.report(sum)
 	report.Seconds = time.Since(began).Seconds()
 	return report, nil
 }
 
 func open(ctx context.Context, d *Drill, opts Options) (mesh, error) {
-	if opts.Running != nil {
+	switch {
+	case opts.Running != nil:
 		return opts.Running.reserve(ctx, d)
+	case d.Observe:
+		return nil, fmt.Errorf("%w: drill %s observes the traffic of a running mesh: say which", policy.ErrInvalid, d.Name)
 	}
 	return startOwn(ctx, d, opts)
 }
@@ -77,21 +83,46 @@ type run struct {
 	mesh   mesh
 	out    io.Writer
 	record *record
+	end    atomic.Pointer[time.Time] // of the time line, once it is known
+
+	steady  []Verdict
+	sick    bool      // the steady state did not hold: nothing was broken
+	aborted *Abortion // nil: the drill was not given up
+}
+
+func newRun(d *Drill, m mesh, out io.Writer) *run {
+	r := &run{Drill: d, mesh: m, out: out, record: newRecord(d.Steps)}
+	r.record.observing, r.record.journals = d.Observe, m.ledger(d)
+	return r
 }
 
 // checkNames finds names that the mesh does not know before anything happens.
 func (r *run) checkNames() error {
+	if err := r.needsLedger(); r.record.journals == nil && err != nil {
+		return err
+	}
 	for n := range r.Steps {
 		if err := r.checkStep(&r.Steps[n]); err != nil {
 			return fmt.Errorf("drill %s: step %q: %w", r.Name, r.Steps[n].Name, err)
 		}
 	}
 	for n := range r.Invariants {
-		i := &r.Invariants[n]
-		for _, region := range []string{i.region, i.scope.edge} {
-			if err := r.mesh.hasRegion(region); region != "" && err != nil {
-				return fmt.Errorf("drill %s: invariant %q: %w", r.Name, i.Name, err)
-			}
+		if err := r.checkInvariant(&r.Invariants[n]); err != nil {
+			return fmt.Errorf("drill %s: invariant %q: %w", r.Name, r.Invariants[n].Name, err)
+		}
+	}
+	for n := range r.Aborts {
+		if err := r.checkInvariant(&r.Aborts[n].Invariant); err != nil {
+			return fmt.Errorf("drill %s: abort %q: %w", r.Name, r.Aborts[n].Name, err)
+		}
+	}
+	return nil
+}
+
+func (r *run) checkInvariant(i *Invariant) error {
+	for _, region := range []string{i.region, i.scope.edge} {
+		if err := r.mesh.hasRegion(region); region != "" && err != nil {
+			return err
 		}
 	}
 	return nil
@@ -111,32 +142,78 @@ func (r *run) checkStep(s *Step) error {
 	return r.mesh.CheckFault(r.fault(s))
 }
 
-// carryOut runs load and time line side by side.
+// carryOut runs load, time line and the sampling of agents side by side.
 func (r *run) carryOut(ctx context.Context, seed uint64) (*load.Report, error) {
-	within, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if err := r.notePlans(ctx); err != nil {
+	if err := r.prepare(ctx); err != nil {
 		return nil, err
 	}
+	within, over := context.WithCancel(ctx)
+	defer over()
 	timeline, began := make(chan error, 1), make(chan time.Time, 1)
-	go func() {
-		err := r.follow(within, began)
-		if err != nil {
-			cancel()
-		}
-		timeline <- err
-	}()
-	cfg := r.Load
-	cfg.Seed, cfg.Observe = seed, r.record.add
-	cfg.Begin = func(at time.Time) { began <- at.Add(r.warmUp) }
-	r.mesh.aim(&cfg)
-	sum, err := load.Run(within, cfg)
-	cancel()
+	var samplers sync.WaitGroup
+	for _, w := range r.mesh.witnesses() {
+		samplers.Go(func() { r.record.agents.sample(within, w, r.wanted(), r.clock) })
+	}
+	go func() { timeline <- r.follow(within, over, began) }()
+	sum, err := r.traffic(within, seed, began)
+	over()
 	err = cmp.Or(<-timeline, err, context.Cause(ctx))
+	samplers.Wait()
 	if err != nil {
 		return nil, err
 	}
-	return sum, r.notePlans(ctx)
+	if err := r.conclude(ctx); err != nil && r.aborted == nil {
+		return nil, err
+	}
+	return sum, nil
+}
+
+// prepare looks whether everything can be counted that has to be.
+func (r *run) prepare(ctx context.Context) error {
+	if r.record.journals != nil {
+		if err := r.record.journals.open(ctx); err != nil {
+			return err
+		}
+	}
+	return r.notePlans(ctx)
+}
+
+func (r *run) conclude(ctx context.Context) error {
+	if r.record.journals != nil {
+		if err := r.record.journals.close(ctx); err != nil {
+			return err
+		}
+	}
+	return r.notePlans(ctx)
+}
+
+// traffic is the load, or time for what comes by itself; it ends early with ctx.
+func (r *run) traffic(ctx context.Context, seed uint64, began chan<- time.Time) (*load.Report, error) {
+	if r.Observe {
+		began <- time.Now()
+		wait(ctx, r.lead()+r.Duration)
+		return nil, nil
+	}
+	cfg := r.Load
+	cfg.Seed, cfg.Launch, cfg.Observe = seed, r.record.launched, r.record.add
+	cfg.Begin = func(at time.Time) { began <- at }
+	if r.record.journals != nil {
+		cfg.Run = r.record.journals.run
+	}
+	r.mesh.aim(&cfg)
+	return load.Run(ctx, cfg)
+}
+
+// wait says whether the time went by before ctx ended.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
 }
 
 // event is a fault's beginning or end.
@@ -177,29 +254,66 @@ func (r *run) doing(s *Step) (begin, end func(context.Context) error) {
 		func(ctx context.Context) error { return r.mesh.RemoveFault(ctx, f.ID) }
 }
 
-// follow carries out the events once the load says when the time line began; it
-// ends with the last one or with ctx.
-func (r *run) follow(ctx context.Context, began <-chan time.Time) error {
+// follow goes along the time line once the load says when it began, and calls over
+// when there is no reason to go on. It ends with ctx.
+func (r *run) follow(ctx context.Context, over func(), began <-chan time.Time) error {
+	defer over()
 	var start time.Time
 	select {
 	case <-ctx.Done():
 		return nil
 	case start = <-began:
-		r.record.began = start
 	}
+	r.record.began = start.Add(r.lead())
+	end := r.record.began.Add(r.Duration)
+	r.end.Store(&end)
+	if !wait(ctx, time.Until(r.record.began)) || !r.isSteady() {
+		return nil
+	}
+	watched := make(chan *Abortion, 1)
+	go func() {
+		broke := r.watch(ctx)
+		if broke != nil {
+			over()
+		}
+		watched <- broke
+	}()
+	err := r.play(ctx)
+	if err != nil {
+		over()
+	}
+	<-ctx.Done() // with the load
+	if broke := <-watched; broke != nil {
+		r.giveUp(context.WithoutCancel(ctx), broke)
+	}
+	return err
+}
+
+func (r *run) isSteady() bool {
+	var holds bool
+	r.steady, holds = r.Steady.judge(r.record)
+	r.sick = !holds
+	if !r.sick {
+		fmt.Fprintf(r.out, "  the steady state holds\n")
+	}
+	return holds
+}
+
+// play carries out the events until ctx ends.
+func (r *run) play(ctx context.Context) error {
 	for _, e := range r.events() {
-		wait := time.NewTimer(time.Until(start.Add(e.at)))
-		select {
-		case <-ctx.Done():
-			wait.Stop()
+		if !wait(ctx, time.Until(r.record.began.Add(e.at))) {
 			return nil
-		case <-wait.C:
 		}
-		if err := r.notePlans(ctx); err != nil {
-			return err
+		err := r.notePlans(ctx)
+		if err == nil {
+			fmt.Fprintf(r.out, "  %5.1f s  %s\n", e.at.Seconds(), e.say)
+			err = e.do(ctx)
 		}
-		fmt.Fprintf(r.out, "  %5.1f s  %s\n", e.at.Seconds(), e.say)
-		if err := e.do(ctx); err != nil {
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
 			return fmt.Errorf("%s: %w", e.say, err)
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/common/expfmt"
@@ -21,12 +20,15 @@ import (
 	"github.com/tidegate/tidegate/policy"
 )
 
+// Ask sends a request to the control API of an agent, with body as JSON unless it is
+// nil, and returns the body of a 2xx answer.
+type Ask func(ctx context.Context, method, path string, body any) ([]byte, error)
+
 // Running is a mesh that runs already, seen through the control API of one of
-// its agents.
+// its agents, and of others whose metrics are looked at too.
 type Running struct {
-	// Ask sends a request, with body as JSON unless it is nil, and returns the
-	// body of a 2xx answer.
-	Ask func(ctx context.Context, method, path string, body any) ([]byte, error)
+	Ask    Ask
+	Others []Ask
 
 	TLS      *tls.Config                               // roots to trust at the edges
 	Identity func(device int) (tls.Certificate, error) // nil: devices show no certificate
@@ -42,7 +44,8 @@ const (
 type runningMesh struct {
 	*Running
 	admin.MembersAnswer
-	ordered map[string]bool // regions with a word of the drill's in force
+	words words
+	seen  []witness
 }
 
 // reserve takes hold of a running mesh for a drill. It fails while another
@@ -51,22 +54,39 @@ func (r *Running) reserve(ctx context.Context, d *Drill) (mesh, error) {
 	if len(d.Load.Tenants) > 0 {
 		return nil, fmt.Errorf("%w: drill %s has tenants: only a mesh of its own gives devices their certificates", policy.ErrInvalid, d.Name)
 	}
-	m := &runningMesh{Running: r, ordered: map[string]bool{}}
-	if err := m.get(ctx, admin.PathMembers, &m.MembersAnswer); err != nil {
+	m := &runningMesh{Running: r, words: words{}}
+	if err := m.meet(ctx); err != nil {
 		return nil, err
 	}
-	if len(m.edges()) == 0 {
+	if len(m.edges()) == 0 && !d.Observe {
 		return nil, errors.New("no agent of the mesh tells where its edge is")
 	}
-	hold := admin.Fault{ID: reservation, Kind: admin.FaultDrill, Seconds: (d.Duration + grace).Seconds()}
+	hold := admin.Fault{ID: reservation, Kind: admin.FaultDrill, Seconds: (d.lead() + d.Duration + grace).Seconds()}
 	if err := m.AddFault(ctx, hold); err != nil {
 		return nil, fmt.Errorf("reserve the mesh for drill %s: %w", d.Name, err)
 	}
 	return m, nil
 }
 
-func (m *runningMesh) get(ctx context.Context, path string, into any) error {
-	raw, err := m.Ask(ctx, http.MethodGet, path, nil)
+// meet asks all agents who they are.
+func (m *runningMesh) meet(ctx context.Context) error {
+	for n, ask := range append([]Ask{m.Ask}, m.Others...) {
+		var who admin.MembersAnswer
+		if err := ask.get(ctx, admin.PathMembers, &who); err != nil {
+			return err
+		}
+		if n == 0 {
+			m.MembersAnswer = who
+		}
+		m.seen = append(m.seen, witness{who.Self, who.Region, func(ctx context.Context) ([]byte, error) {
+			return ask(ctx, http.MethodGet, admin.PathMetrics, nil)
+		}})
+	}
+	return nil
+}
+
+func (ask Ask) get(ctx context.Context, path string, into any) error {
+	raw, err := ask(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err
 	}
@@ -74,6 +94,19 @@ func (m *runningMesh) get(ctx context.Context, path string, into any) error {
 		return fmt.Errorf("answer to GET %s: %w", path, err)
 	}
 	return nil
+}
+
+func (m *runningMesh) witnesses() []witness { return m.seen }
+
+func (m *runningMesh) ledger(d *Drill) *journals {
+	if len(d.journals) == 0 {
+		return nil
+	}
+	var all []journal
+	for _, address := range d.journals {
+		all = append(all, journalAt(address))
+	}
+	return newJournals(all...)
 }
 
 func (m *runningMesh) describe() string {
@@ -108,11 +141,10 @@ func (m *runningMesh) hasRegion(name string) error {
 }
 
 func (m *runningMesh) order(ctx context.Context, o admin.OverrideRequest) error {
-	_, err := m.Ask(ctx, http.MethodPost, admin.PathOverride, o)
-	if err == nil {
-		m.ordered[o.Region] = o.Action != admin.ActionRelease
-	}
-	return err
+	return m.words.give(o, func() error {
+		_, err := m.Ask(ctx, http.MethodPost, admin.PathOverride, o)
+		return err
+	})
 }
 
 func (m *runningMesh) AddFault(ctx context.Context, f admin.Fault) error {
@@ -125,26 +157,19 @@ func (m *runningMesh) RemoveFault(ctx context.Context, id string) error {
 	return err
 }
 
+func (m *runningMesh) heal(ctx context.Context) error {
+	var left admin.FaultsAnswer
+	if err := m.Ask.get(ctx, admin.PathFaults, &left); err != nil {
+		return err
+	}
+	return errors.Join(endFaults(ctx, left.Faults, m.RemoveFault), m.words.takeBack(ctx, m.order))
+}
+
 // Close removes what the drill left in force and lets the mesh go.
 func (m *runningMesh) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), letGo)
 	defer cancel()
-	var left admin.FaultsAnswer
-	if err := m.get(ctx, admin.PathFaults, &left); err != nil {
-		return err
-	}
-	var errs []error
-	for _, f := range left.Faults {
-		if strings.HasPrefix(f.ID, stepPrefix) {
-			errs = append(errs, m.RemoveFault(ctx, f.ID))
-		}
-	}
-	for region, on := range m.ordered {
-		if on {
-			errs = append(errs, m.order(ctx, admin.OverrideRequest{Action: admin.ActionRelease, Region: region}))
-		}
-	}
-	return errors.Join(append(errs, m.RemoveFault(ctx, reservation))...)
+	return errors.Join(m.heal(ctx), m.RemoveFault(ctx, reservation))
 }
 
 func (m *runningMesh) aim(cfg *load.Config) {

@@ -30,6 +30,8 @@ type device struct {
 	link   link
 	body   []byte
 
+	numbered atomic.Uint64 // messages so far
+
 	away  atomic.Pointer[chan struct{}] // closed once it has the connection back that it lost in a storm; nil: it never did
 	drops atomic.Int64                  // storms that it was in
 }
@@ -98,35 +100,43 @@ func (g *generator) makeDevice(i int, body []byte) (*device, error) {
 }
 
 // send sends a message until it is answered otherwise than with "not now", the
-// attempts are used up, or its time is over. What a storm cuts off is sent again.
-func (d *device) send(ctx context.Context, cfg *Config, edge *Edge, kind *Kind, due time.Time) Result {
-	r := Result{Due: due, Edge: edge.Region, Agent: edge.Agent, Tenant: d.tenant, Kind: kind}
-	ctx, cancel := context.WithDeadline(ctx, due.Add(cfg.Timeout))
+// attempts are used up, or its time is over, and says in r what became of it. What a
+// storm cuts off is sent again.
+func (d *device) send(ctx context.Context, cfg *Config, edge *Edge, r *Result) {
+	ctx, cancel := context.WithDeadline(ctx, r.Due.Add(cfg.Timeout))
 	defer cancel()
-	m := &message{edge: edge, kind: kind, path: strings.ReplaceAll(kind.Path, "{device}", d.id), body: d.body[:kind.Body], deadline: cfg.Deadline}
+	m := d.message(cfg, edge, r)
 	for {
 		if !d.present(ctx) {
-			r.Err, r.Latency = ctx.Err(), time.Since(due)
-			return r
+			r.Err, r.Latency = ctx.Err(), time.Since(r.Due)
+			return
 		}
 		drops := d.drops.Load()
 		a, err := d.link.attempt(ctx, m)
 		r.Attempts++
-		r.Status, r.Region, r.Err, r.Latency = a.status, a.region, err, time.Since(due)
+		r.Status, r.Region, r.Err, r.Latency = a.status, a.region, err, time.Since(r.Due)
 		if err != nil && ctx.Err() == nil && d.drops.Load() != drops {
 			continue
 		}
 		if err != nil || !a.forNow() {
-			return r
+			return
 		}
 		r.Reason = a.reason
 		if r.Refused == 0 {
 			r.Refused = r.Latency
 		}
 		if r.Attempts >= cfg.Retry.Attempts || !pause(ctx, cfg.Retry.wait(&a)) {
-			return r
+			return
 		}
 	}
+}
+
+func (d *device) message(cfg *Config, edge *Edge, r *Result) *message {
+	m := &message{edge: edge, kind: r.Kind, path: strings.ReplaceAll(r.Kind.Path, "{device}", d.id), body: d.body[:r.Kind.Body], deadline: cfg.Deadline}
+	if cfg.Run != "" {
+		m.id = r.ID(cfg.Run)
+	}
+	return m
 }
 
 func (g *generator) close() {

@@ -37,6 +37,7 @@ type link interface {
 
 // message is one attempt at one.
 type message struct {
+	id       string // told; empty: none
 	edge     *Edge
 	kind     *Kind
 	path     string

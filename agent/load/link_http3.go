@@ -11,6 +11,8 @@ import (
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
+
+	"github.com/tidegate/tidegate/agent/ledger"
 )
 
 // http3Link sends requests, each on the connection to its edge.
@@ -79,6 +81,9 @@ func (m *message) request(ctx context.Context) (*http.Request, error) {
 	}
 	for name, value := range m.kind.Header {
 		req.Header.Set(name, value)
+	}
+	if m.id != "" {
+		req.Header.Set(ledger.Header, m.id)
 	}
 	if m.deadline > 0 {
 		req.Header.Set("Request-Timeout", seconds(m.deadline.Seconds()))

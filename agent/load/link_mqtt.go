@@ -13,6 +13,8 @@ import (
 
 	"github.com/mochi-mqtt/server/v2/packets"
 	"github.com/quic-go/quic-go"
+
+	"github.com/tidegate/tidegate/agent/ledger"
 )
 
 // mqttLink publishes at QoS 1, by MQTT 5.
@@ -69,6 +71,9 @@ func (l *mqttLink) attempt(ctx context.Context, m *message) (a answer, err error
 	p := &packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: 1}, TopicName: strings.TrimPrefix(m.path, "/"), Payload: m.body}
 	for _, name := range slices.Sorted(maps.Keys(m.kind.Header)) {
 		p.Properties.User = append(p.Properties.User, packets.UserProperty{Key: name, Val: m.kind.Header[name]})
+	}
+	if m.id != "" {
+		p.Properties.User = append(p.Properties.User, packets.UserProperty{Key: ledger.Header, Val: m.id})
 	}
 	if m.deadline > 0 {
 		p.Properties.User = append(p.Properties.User, packets.UserProperty{Key: "Request-Timeout", Val: seconds(m.deadline.Seconds())})

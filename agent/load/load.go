@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,7 +60,12 @@ type Config struct {
 	Identity func(device int) (tls.Certificate, error) // nil: devices show no certificate
 	Seed     uint64
 	Begin    func(time.Time) // called once, with when the first request is due
+	Launch   func(Result)    // called concurrently with every request as it starts, if it does; must be quick
 	Observe  func(Result)    // called concurrently with every result; must be quick
+
+	// Run begins the id of every message, told as ledger.Header (over MQTT as a user
+	// property) and the same in every attempt; empty: none is told.
+	Run string
 }
 
 // Result is what became of one request.
@@ -69,6 +75,8 @@ type Result struct {
 	Edge    string // region of the edge it was sent to
 	Agent   string // that edge's agent
 	Tenant  string // of the device
+	Device  string
+	Number  uint64 // counts a device's messages in the order in which they are due; from 1
 	Kind    *Kind
 	Status  int    // 0: no answer
 	Region  string // that served, from the X-Served-By header of sample services
@@ -77,6 +85,11 @@ type Result struct {
 
 	Attempts int           // 1 unless it was sent again
 	Refused  time.Duration // from Due to the first refusal for now; 0: there was none
+}
+
+// ID is what a run's messages are known by, wherever they arrive.
+func (r *Result) ID(run string) string {
+	return run + "/" + r.Device + "/" + strconv.FormatUint(r.Number, 10)
 }
 
 // Outcome sorts results: what was refused on purpose is not a failure.
@@ -231,14 +244,19 @@ func (g *generator) schedule(ctx context.Context, s stream, rng *rand.Rand) {
 
 func (g *generator) launch(ctx context.Context, d *device, kind *Kind, due time.Time) {
 	edge := g.edgeOf(d, due.Sub(g.began))
+	r := Result{Due: due, Edge: edge.Region, Agent: edge.Agent, Tenant: d.tenant, Device: d.id, Number: d.numbered.Add(1), Kind: kind}
 	if g.outstanding.Load() >= maxOutstanding {
-		g.observe(Result{Due: due, Edge: edge.Region, Agent: edge.Agent, Tenant: d.tenant, Kind: kind, Err: errOverrun, Attempts: 1})
+		r.Err, r.Attempts = errOverrun, 1
+		g.observe(r)
 		return
+	}
+	if g.cfg.Launch != nil {
+		g.cfg.Launch(r)
 	}
 	g.outstanding.Add(1)
 	g.wait.Go(func() {
 		defer g.outstanding.Add(-1)
-		r := d.send(ctx, &g.cfg, edge, kind, due)
+		d.send(ctx, &g.cfg, edge, &r)
 		if r.Err != nil && ctx.Err() != nil {
 			return // the load was stopped, the request did not fail
 		}

@@ -27,6 +27,14 @@ drill "rich" {
       weight = 1
     }
   }
+  ledger {
+    journals = ["http://10.0.0.7:9001/journal"]
+  }
+  steady {
+    for     = "4s"
+    success = 98
+    p99     = 400
+  }
   step "flood" {
     at  = "5s"
     for = "5s"
@@ -64,6 +72,19 @@ drill "rich" {
       return_over = "500ms"
     }
   }
+  abort "harm" {
+    metric   = "success"
+    class    = "critical"
+    edge     = "eu-1"
+    within   = "1s"
+    over     = "3s"
+    at_least = 50
+    samples  = 5
+  }
+  abort "usual" {
+    metric  = "failed"
+    at_most = 100
+  }
   invariant "shed" {
     metric   = "shed"
     edge     = "eu-1"
@@ -77,5 +98,19 @@ drill "rich" {
     region  = "eu-1"
     by      = 20
     at_most = 2
+  }
+  invariant "nothing is lost in the flood" {
+    metric  = "lost"
+    kinds   = ["alarm"]
+    from    = "flood"
+    at_most = 0
+  }
+  invariant "goroutines" {
+    metric  = "prometheus"
+    series  = "go_goroutines"
+    labels  = { job = "x" }
+    take    = "last"
+    edge    = "eu-1"
+    at_most = 1000
   }
 }

@@ -1,0 +1,16 @@
+drill "x" {
+  hypothesis = "it holds"
+  duration   = "20s"
+  step "cut" {
+    at  = "5s"
+    for = "5s"
+    region_outage {
+      region = "eu-2"
+    }
+  }
+  invariant "works" {
+    metric   = "success"
+    from     = "cut"
+    at_least = 99
+  }
+}

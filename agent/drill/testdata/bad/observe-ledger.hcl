@@ -1,0 +1,20 @@
+drill "x" {
+  hypothesis = "it holds"
+  duration   = "20s"
+  observe {}
+  ledger {
+    journals = ["http://10.0.0.7:9001/journal"]
+  }
+  step "cut" {
+    at  = "5s"
+    for = "5s"
+    region_outage {
+      region = "eu-2"
+    }
+  }
+  invariant "works" {
+    metric   = "success"
+    from     = "cut"
+    at_least = 99
+  }
+}

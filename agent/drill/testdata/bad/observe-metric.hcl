@@ -1,0 +1,17 @@
+drill "x" {
+  hypothesis = "it holds"
+  duration   = "20s"
+  observe {}
+  step "cut" {
+    at  = "5s"
+    for = "5s"
+    region_outage {
+      region = "eu-2"
+    }
+  }
+  invariant "works" {
+    metric   = "first_shed"
+    from     = "cut"
+    at_most  = 9
+  }
+}

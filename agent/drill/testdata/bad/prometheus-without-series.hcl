@@ -1,0 +1,25 @@
+drill "x" {
+  hypothesis = "it holds"
+  duration   = "20s"
+  load {
+    rate    = 10
+    devices = 2
+    kind "alarm" {
+      class  = "critical"
+      path   = "/alarms"
+      weight = 1
+    }
+  }
+  step "cut" {
+    at  = "5s"
+    for = "5s"
+    region_outage {
+      region = "eu-2"
+    }
+  }
+  invariant "works" {
+    metric  = "prometheus"
+    take    = "increase"
+    at_most = 0
+  }
+}
