@@ -23,7 +23,7 @@ type Done struct {
 	Bars     []judge.Bar `json:"bars"`
 }
 
-// Counts of messages, which add up.
+// Counts of messages and devices, which add up.
 type Counts struct {
 	Sent       int `json:"sent"`
 	Critical   int `json:"critical"` // at living edges
@@ -31,6 +31,8 @@ type Counts struct {
 	Acked      int `json:"acked"` // 2xx
 	Lost       int `json:"lost"`  // acknowledged, but no service has them
 	Twice      int `json:"twice"` // that a service has more than once
+	Back       int `json:"back"`  // SDK devices of lost regions, elsewhere in time
+	Away       int `json:"away"`  // the same, too late
 }
 
 // Add adds others.
@@ -41,6 +43,8 @@ func (c *Counts) Add(o Counts) {
 	c.Acked += o.Acked
 	c.Lost += o.Lost
 	c.Twice += o.Twice
+	c.Back += o.Back
+	c.Away += o.Away
 }
 
 // ID tells schedules apart.

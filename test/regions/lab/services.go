@@ -100,6 +100,8 @@ func runRole(role string, args []string) bool {
 	switch role {
 	case roleServices:
 		err = serve(args[0], args[1], args[2], args[3:])
+	case roleWitness:
+		err = bearWitness()
 	case roleDevices:
 		err = sendAsDevices()
 	case roleFleet:
