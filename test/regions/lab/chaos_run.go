@@ -133,6 +133,9 @@ func moments(events []schedule.Event) (all []moment) {
 	return all
 }
 
+// rested is how long the mesh is seen to work once it is whole.
+const rested = 5 * time.Second
+
 // answered is how long a message may be under way.
 const answered = 6 * time.Second
 
@@ -153,7 +156,7 @@ func (c *chaos) episode(n int, events []schedule.Event) (d schedule.Done, err er
 	if c.ctx.Err() != nil {
 		return d, c.ctx.Err()
 	}
-	if err := c.pause(max(schedule.Quiet-time.Since(mended), answered+time.Second)); err != nil {
+	if err := c.pause(max(schedule.Quiet-time.Since(mended), after+rested+answered)); err != nil {
 		return d, err
 	}
 	v := &ruling{chaos: c, events: all, began: began, mended: mended, whole: whole, from: c.judged, until: time.Now().Add(-answered)}

@@ -63,8 +63,8 @@ func (v *ruling) served() {
 		during = slices.DeleteFunc(slices.Clone(living), func(m message) bool { return m.Due.Before(v.began) })
 	}
 	v.share(name, during, within, 99, v.began, v.mended)
-	rested := slices.DeleteFunc(slices.Clone(living), func(m message) bool { return m.Due.Before(v.whole.Add(after)) })
-	v.share("succeeded after all was whole", rested, 5*time.Second, 99.9, v.whole, v.until)
+	later := slices.DeleteFunc(slices.Clone(living), func(m message) bool { return m.Due.Before(v.whole.Add(after)) })
+	v.share("succeeded after all was whole", later, 5*time.Second, 99.9, v.whole, v.until)
 	for i := range living {
 		v.counts.Sent++
 		if living[i].critical() {
