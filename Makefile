@@ -1,6 +1,7 @@
 # make build   bin/tidegate
 # make dev     a whole mesh on this machine
 # make regions   three regions on an emulated WAN, with real Consul; ARGS="--drill region-cut", see docs/regions.md
+# make drills    all drills on it, one after the other; JSON=1 prints one JSON bar a line
 # make test    everything; installs what it needs first
 # make lint    gofmt, vet, staticcheck
 # make bench   this agent, a bare handler and Caddy, in one run
@@ -40,6 +41,10 @@ regions: build
 	go build -o bin/regions ./test/regions
 	consul="$$(command -v consul || go tool -n -modfile=test/consul.mod consul)"; \
 	  exec bin/regions --tidegate bin/tidegate --consul "$$consul" $(ARGS)
+
+.PHONY: drills
+drills:
+	@$(MAKE) regions ARGS="--drill all $(if $(JSON),--bars) $(ARGS)"
 
 .PHONY: tools
 tools:

@@ -164,6 +164,8 @@ func instanceOf(service string, e *api.ServiceEntry) (Instance, bool) {
 		Tags:    e.Service.Tags,
 		Meta:    e.Service.Meta,
 		Status:  statusOf(e.Checks),
+
+		unproven: unproven(e.Checks),
 	}, host != ""
 }
 

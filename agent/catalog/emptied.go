@@ -42,6 +42,7 @@ func (l *ledger) clear(service string, now time.Time) bool {
 	}
 	clear(r.instances)
 	clear(r.absent)
+	clear(r.doubted)
 	r.emptied, r.fault, r.updated = time.Time{}, fault{}, now
 	r.sort()
 	l.index++

@@ -30,6 +30,8 @@ type record struct {
 	index     uint64               // the source's, when it last listed instances; 0: not known
 	restored  bool                 // its index went back since
 	updated   time.Time            // last good answer
+	back      time.Time            // when the source answered after it had not
+	doubted   map[string]bool      // by ID: ready only because the source's word is not believed yet
 	fault     fault
 	sorted    []Instance // instances by ID, as snapshots show them
 }
@@ -70,6 +72,7 @@ func (l *ledger) open(name string, now time.Time) *record {
 	r := &record{
 		instances: map[string]Instance{},
 		absent:    map[string]time.Time{},
+		doubted:   map[string]bool{},
 		fault:     fault{ErrUnavailable, errNotAnswered},
 	}
 	old := l.shelf[name]
@@ -96,6 +99,9 @@ func (l *ledger) answer(service string, listed []Instance, filtered bool, now ti
 		return false
 	}
 	l.answered = true
+	if r.fault.kind == ErrUnavailable {
+		r.back = now
+	}
 	changed := r.take(listed, filtered, now)
 	if changed {
 		r.sort()
@@ -113,7 +119,7 @@ func (r *record) take(listed []Instance, filtered bool, now time.Time) bool {
 		return false
 	}
 	r.emptied = time.Time{}
-	changed := r.put(listed)
+	changed := r.put(listed, now)
 	if filtered {
 		r.fault = fault{kind: ErrFiltered}
 		return changed
@@ -122,9 +128,10 @@ func (r *record) take(listed []Instance, filtered bool, now time.Time) bool {
 	return r.miss(listed, now) || changed
 }
 
-func (r *record) put(listed []Instance) bool {
+func (r *record) put(listed []Instance, now time.Time) bool {
 	changed := false
 	for _, i := range listed {
+		i = r.benefit(i, now)
 		old, known := r.instances[i.ID]
 		if !known || !same(old, i) {
 			r.instances[i.ID] = i
@@ -163,11 +170,13 @@ func (r *record) distrust(id string) {
 	i := r.instances[id]
 	i.Status = Distrusted
 	r.instances[id] = i
+	delete(r.doubted, id)
 }
 
 func (r *record) drop(id string) {
 	delete(r.instances, id)
 	delete(r.absent, id)
+	delete(r.doubted, id)
 }
 
 // fail notes that the source did not answer for a service.
@@ -194,7 +203,7 @@ func (l *ledger) expire(now time.Time) bool {
 }
 
 func (r *record) expire(now time.Time, distrustFor time.Duration) bool {
-	changed := false
+	changed := r.believe(now)
 	if !r.emptied.IsZero() && now.Sub(r.emptied) >= distrustFor {
 		for id, i := range r.instances {
 			if i.Status != Distrusted {

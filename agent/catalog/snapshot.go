@@ -51,6 +51,8 @@ type Instance struct {
 	Tags    []string          `json:"tags,omitempty"`
 	Meta    map[string]string `json:"meta,omitempty"`
 	Status  Status            `json:"status"`
+
+	unproven bool // critical only for checks that have not run
 }
 
 // The values of Snapshot.Source.

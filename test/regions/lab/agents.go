@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -28,6 +27,7 @@ type agent struct {
 	name   string
 	region *region
 	dir    string
+	run    []string // what "agent --config FILE" is put behind; none: the mesh's tidegate
 	proc   *child.Process
 }
 
@@ -124,7 +124,11 @@ func (a *agent) start() error {
 	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
 		return err
 	}
-	cmd := exec.Command(a.region.mesh.tidegate, "agent", "--config", file)
+	run := a.run
+	if len(run) == 0 {
+		run = []string{a.region.mesh.tidegate}
+	}
+	cmd := exec.Command(run[0], append(run[1:len(run):len(run)], "agent", "--config", file)...)
 	cmd.Env = bareEnv()
 	a.proc, err = a.region.net.Start(cmd, a.log())
 	return err
@@ -140,30 +144,34 @@ func (a *agent) adminAddr() string { return "unix://" + filepath.Join(a.dir, "ad
 
 // get asks the control API.
 func (a *agent) get(ctx context.Context, path string, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(a.dir, "admin.sock"))
-	}}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path, nil)
-	if err != nil {
+	body, err := a.read(ctx, path)
+	if err != nil || into == nil {
 		return err
 	}
-	resp, err := client.Do(req)
+	return json.Unmarshal(body, into)
+}
+
+// read asks the control API for something that may not be JSON.
+func (a *agent) read(ctx context.Context, path string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path, nil)
 	if err != nil {
-		return fmt.Errorf("ask agent %s: %w", a.name, err)
+		return nil, err
+	}
+	resp, err := socketClient(filepath.Join(a.dir, "admin.sock")).Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask agent %s: %w", a.name, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	switch {
 	case err != nil:
-		return fmt.Errorf("ask agent %s: %w", a.name, err)
+		return nil, fmt.Errorf("ask agent %s: %w", a.name, err)
 	case resp.StatusCode != http.StatusOK:
-		return fmt.Errorf("ask agent %s: %s: %s", a.name, resp.Status, body)
-	case into == nil:
-		return nil
+		return nil, fmt.Errorf("ask agent %s: %s: %s", a.name, resp.Status, body)
 	}
-	return json.Unmarshal(body, into)
+	return body, nil
 }
 
 // applyPolicy writes the policy into every datacenter, as an operator does.

@@ -21,10 +21,13 @@ import (
 
 type options struct {
 	json     bool
+	bars     bool
 	lasts    time.Duration
 	script   script
 	drills   []string
 	short    bool
+	full     bool
+	previous string
 	rate     float64
 	seed     uint64
 	tidegate string
@@ -57,11 +60,14 @@ func Main() {
 
 func parse(args []string) (opt options, err error) {
 	flags := flag.NewFlagSet("regions", flag.ContinueOnError)
-	drills := flags.String("drill", "", "rehearse these `drills`, one after the other: "+strings.Join(drillNames(), ", "))
+	drills := flags.String("drill", "", "rehearse these `drills`, one after the other, or all: "+strings.Join(drillNames(), ", "))
 	flags.BoolVar(&opt.json, "json", false, "print one JSON object a line; the rest goes to standard error")
+	flags.BoolVar(&opt.bars, "bars", false, "print one JSON object for each bar; the rest goes to standard error")
 	flags.DurationVar(&opt.lasts, "for", 0, "end after that `time` (default: at Ctrl-C)")
 	flags.Var(&opt.script, "at", "`'TIME LINE'`: change the network at a time after the start, as '10s cut eu us'; repeatable")
 	flags.BoolVar(&opt.short, "short", false, "seconds instead of minutes: too few samples for a claim about the mesh, enough to see that all works")
+	flags.BoolVar(&opt.full, "full", false, "the region of full-return is away for ten minutes, not for one")
+	flags.StringVar(&opt.previous, "previous", "", "`commit` of the release before, for neighbours (default: the last tag, else 40 commits back)")
 	flags.Float64Var(&opt.rate, "rate", 300, "requests of all devices a `second`, 1 to 2000")
 	flags.Uint64Var(&opt.seed, "seed", 1, "of loss and jitter")
 	flags.StringVar(&opt.tidegate, "tidegate", "", "tidegate `file` to run (default: built from this module)")
@@ -70,7 +76,11 @@ func parse(args []string) (opt options, err error) {
 	if err := flags.Parse(args); err != nil {
 		return opt, err
 	}
-	if *drills != "" {
+	switch *drills {
+	case "":
+	case "all":
+		opt.drills = drillNames()
+	default:
 		opt.drills = strings.Split(*drills, ",")
 	}
 	return opt, opt.check(flags.Args())
@@ -89,6 +99,9 @@ func (o *options) check(args []string) error {
 	if len(o.drills) > 0 && (o.lasts > 0 || len(o.script) > 0) {
 		return errors.New("--drill has a time line of its own: leave --for and --at out")
 	}
+	if o.short && o.full {
+		return errors.New("--short and --full: use one of them")
+	}
 	for _, name := range o.drills {
 		if findDrill(name) == nil {
 			return fmt.Errorf("--drill %s: there is no such drill; there are %s", name, strings.Join(drillNames(), ", "))
@@ -98,7 +111,7 @@ func (o *options) check(args []string) error {
 }
 
 func run(ctx context.Context, opt options) (status int, err error) {
-	out := newOutput(opt.json)
+	out := newOutput(opt.json, opt.bars)
 	removed, err := wan.Clean()
 	for _, what := range removed {
 		out.say("removed what a crashed run left: %s", what)

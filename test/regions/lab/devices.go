@@ -3,7 +3,6 @@
 package lab
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -11,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"sync"
@@ -20,7 +18,6 @@ import (
 
 	"github.com/tidegate/tidegate/agent/load"
 	"github.com/tidegate/tidegate/policy"
-	"github.com/tidegate/tidegate/test/child"
 )
 
 // kinds of messages. Stock in eu-1 is what needs another region.
@@ -66,26 +63,40 @@ func sendAsDevices() error {
 	if err := json.NewDecoder(os.Stdin).Decode(&a); err != nil {
 		return err
 	}
-	pem, err := os.ReadFile(a.CA)
+	trust, err := trusting(a.CA)
 	if err != nil {
 		return err
 	}
-	trust := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13}
-	trust.RootCAs.AppendCertsFromPEM(pem)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	tell := newTeller(os.Stdout)
 	_, err = load.Run(ctx, load.Config{
 		Edges: a.Edges, Kinds: kinds, Devices: deviceCount, Rate: a.Rate, TLS: trust, Timeout: 5 * time.Second, Observe: tell.one,
 		Identity: func(n int) (tls.Certificate, error) {
-			base := filepath.Join(a.Dir, fmt.Sprint(n))
-			return tls.LoadX509KeyPair(base+".pem", base+".key")
+			return identity(a.Dir, n)
 		},
 	})
 	return err
 }
 
-// teller writes messages; it may be called concurrently.
+// trusting is what a device trusts.
+func trusting(ca string) (*tls.Config, error) {
+	pem, err := os.ReadFile(ca)
+	if err != nil {
+		return nil, err
+	}
+	trust := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13}
+	trust.RootCAs.AppendCertsFromPEM(pem)
+	return trust, nil
+}
+
+// identity is what the n-th device shows.
+func identity(dir string, n int) (tls.Certificate, error) {
+	base := filepath.Join(dir, fmt.Sprint(n))
+	return tls.LoadX509KeyPair(base+".pem", base+".key")
+}
+
+// teller writes what became of messages; it may be called concurrently.
 type teller struct {
 	mu  sync.Mutex // guards out
 	out *json.Encoder
@@ -98,67 +109,39 @@ func (t *teller) one(r load.Result) {
 	if r.Err != nil {
 		m.Err = r.Err.Error()
 	}
+	t.print(m)
+}
+
+func (t *teller) print(v any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_ = t.out.Encode(m) // whoever listened is gone, and so is this process soon
+	_ = t.out.Encode(v) // whoever listened is gone, and so is this process soon
 }
 
 // devices are the process, and what it tells.
 type devices struct {
-	proc    *child.Process
-	readers sync.WaitGroup
+	*player
 
 	mu   sync.Mutex // guards sent
 	sent []message
 }
 
-func (m *mesh) startDevices(context.Context) error {
-	a := assignment{Rate: m.opt.rate, CA: filepath.Join(m.dir, "ca.pem"), Dir: m.deviceDir()}
+func (m *mesh) startDevices(context.Context) (err error) {
+	a := assignment{Rate: m.opt.rate, CA: m.caFile(), Dir: m.deviceDir()}
 	for _, g := range m.agents() {
 		a.Edges = append(a.Edges, load.Edge{Region: g.region.name, Agent: g.name, Addr: g.edge()})
 	}
-	told, err := json.Marshal(a)
-	if err != nil {
-		return err
-	}
-	file := filepath.Join(m.dir, "devices.json")
-	if err := os.WriteFile(file, told, 0o600); err != nil {
-		return err
-	}
-	in, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	r, w, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	cmd := exec.Command("/proc/self/exe", roleDevices)
-	cmd.Stdin, cmd.Stdout = in, w
 	d := &devices{}
-	d.proc, err = m.wan.Region(field).Start(cmd, m.log("devices"))
-	_ = w.Close()
-	if err != nil {
-		_ = r.Close()
-		return err
+	if d.player, err = play(m, roleDevices, a, d.take); err == nil {
+		m.devices = d
 	}
-	d.readers.Go(func() { d.read(r) })
-	m.devices = d
-	return nil
+	return err
 }
 
-func (d *devices) read(r *os.File) {
-	defer r.Close()
-	for in := json.NewDecoder(bufio.NewReader(r)); ; {
-		var m message
-		if in.Decode(&m) != nil {
-			return // the process ended
-		}
-		d.mu.Lock()
-		d.sent = append(d.sent, m)
-		d.mu.Unlock()
-	}
+func (d *devices) take(m message) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sent = append(d.sent, m)
 }
 
 // between returns the answered messages that were due from a moment on, and

@@ -17,6 +17,9 @@ import (
 type drill struct {
 	name, hypothesis string
 	run              func(*exercise) error
+
+	homes   []string              // regions that SDK devices know; nil: all
+	prepare func(*exercise) error // before anything is measured; nil: nothing
 }
 
 func drillNames() (names []string) {
@@ -41,9 +44,14 @@ type exercise struct {
 	ctx    context.Context
 	drill  *drill
 	began  time.Time
+	took   time.Duration
 	marks  []mark
 	bars   []judge.Bar
 	stalls *stalls
+	fleet  *fleet
+
+	absences   []absence
+	departures []departure
 }
 
 // mark is a moment when something was broken or mended.
@@ -56,14 +64,16 @@ type mark struct {
 func (m *mesh) rehearse(ctx context.Context, names []string) (status int, err error) {
 	stalls := watchStalls()
 	defer stalls.stop()
+	var done []*exercise
 	var all []judge.Bar
 	for _, name := range names {
 		x := &exercise{mesh: m, ctx: ctx, drill: findDrill(name), stalls: stalls}
 		if err := x.conduct(); err != nil {
 			return 1, fmt.Errorf("drill %s: %w", name, err)
 		}
-		all = append(all, x.bars...)
+		done, all = append(done, x), append(all, x.bars...)
 	}
+	m.out.verdicts(done)
 	return exitStatus(all), nil
 }
 
@@ -82,20 +92,87 @@ func exitStatus(bars []judge.Bar) (status int) {
 const steadyFor = 5 * time.Second
 
 // conduct measures the steady state, breaks what the drill breaks, and judges.
+// What goes wrong breaks a bar, unless it is the end of everything.
 func (x *exercise) conduct() error {
 	x.out.say("\n== %s: %s", x.drill.name, x.drill.hypothesis)
-	x.began = time.Now()
-	if err := x.pause(steadyFor); err != nil {
-		return err
+	began := time.Now()
+	defer func() { x.took = time.Since(began) }()
+	defer x.dismiss()
+	before, err := x.steady()
+	switch {
+	case x.ended():
+		return x.ctx.Err()
+	case err != nil:
+		x.bar(judge.Bar{Bar: "it can be judged"}.Refuse(err.Error()), began, time.Now())
+		x.print()
+		return x.mend()
 	}
-	if before := x.devices.between(x.began, time.Now().Add(-time.Second)); len(before) == 0 || x.failed(before) > 0 {
-		return fmt.Errorf("%d of %d requests failed before anything was broken: nothing is judged on a sick mesh", x.failed(before), len(before))
+	err = x.drill.run(x)
+	if err == nil {
+		err = x.balance()
 	}
-	if err := x.drill.run(x); err != nil {
-		return err
+	if err == nil {
+		err = x.backToBase(before)
+	}
+	if err != nil {
+		if x.ended() {
+			return err
+		}
+		x.out.say("    %s", err)
+		x.bar(judge.AtLeast("it came to its end", 0, "times", 1), began, time.Now())
 	}
 	x.print()
-	return nil
+	return x.mend()
+}
+
+// ended says that no drill can go on.
+func (x *exercise) ended() bool { return x.ctx.Err() != nil || !x.devices.proc.Running() }
+
+// steady measures the mesh before anything is broken: an error says why nothing
+// can be judged on it.
+func (x *exercise) steady() (before map[*agent]footprint, err error) {
+	if x.drill.prepare != nil {
+		if err := x.drill.prepare(x); err != nil {
+			return nil, err
+		}
+	}
+	if err := x.awaitWhole(x.ctx); err != nil {
+		return nil, err
+	}
+	if before, err = x.footprints(); err != nil {
+		return nil, err
+	}
+	homes := x.drill.homes
+	if homes == nil {
+		homes = regionNames
+	}
+	if err := x.startFleet(homes); err != nil {
+		return nil, err
+	}
+	x.began = time.Now()
+	if err := x.pause(steadyFor); err != nil {
+		return nil, err
+	}
+	seen := x.devices.between(x.began, time.Now().Add(-time.Second))
+	if failed := x.failed(seen); len(seen) == 0 || failed > 0 {
+		return nil, fmt.Errorf("%d of %d requests failed before anything was broken: nothing is judged on a sick mesh", failed, len(seen))
+	}
+	return before, nil
+}
+
+// dismiss ends the fleet where a drill did not come so far.
+func (x *exercise) dismiss() {
+	if x.fleet != nil {
+		x.fleet.stop()
+	}
+}
+
+// mend leaves the network as it was for the next drill.
+func (x *exercise) mend() error {
+	if err := x.wan.Do("heal"); err != nil {
+		return err
+	}
+	return x.wan.Do("reset")
 }
 
 // pause waits while the devices send.
@@ -142,10 +219,11 @@ func (x *exercise) long(full, short time.Duration) time.Duration {
 // sees the whole mesh again, and a little longer, and judges how long it took.
 func (x *exercise) settle(mended time.Time) error {
 	const bound, after = 60 * time.Second, 3 * time.Second
-	if err := x.awaitWhole(x.ctx); err != nil {
+	err := x.awaitWhole(x.ctx)
+	x.bar(judge.AtMost("every agent sees the whole mesh again", time.Since(mended).Seconds(), "s", bound.Seconds()), mended, time.Now())
+	if err != nil {
 		return err
 	}
-	x.bar(judge.AtMost("every agent sees the whole mesh again", time.Since(mended).Seconds(), "s", bound.Seconds()), mended, time.Now())
 	return x.pause(after)
 }
 
@@ -211,21 +289,26 @@ func (x *exercise) failed(some []message) (n int) {
 
 // print shows what agents noticed, and the verdicts.
 func (x *exercise) print() {
-	for _, e := range x.events(x.marks[0].at, time.Now()) {
-		x.out.say("    %+6.2fs %s", e.at.Sub(x.marks[0].at).Seconds(), e)
+	if len(x.marks) > 0 {
+		for _, e := range x.events(x.marks[0].at, time.Now()) {
+			x.out.say("    %+6.2fs %s", e.at.Sub(x.marks[0].at).Seconds(), e)
+		}
 	}
 	t := tabwriter.NewWriter(x.out.talk, 0, 0, 2, ' ', 0)
 	for _, b := range x.bars {
-		verdict := "BROKEN"
-		switch {
-		case b.Refused != "":
-			verdict = "NOT JUDGED: " + b.Refused
-		case b.Pass:
-			verdict = "holds"
-		}
-		fmt.Fprintf(t, "%s\t%.2f %s\t%s\t%s\n", b.Bar, b.Value, b.Unit, b.Bound, verdict)
+		fmt.Fprintf(t, "%s\t%.2f %s\t%s\t%s\n", b.Bar, b.Value, b.Unit, b.Bound, verdict(b))
 	}
 	_ = t.Flush()
+}
+
+func verdict(b judge.Bar) string {
+	switch {
+	case b.Refused != "":
+		return "NOT JUDGED: " + b.Refused
+	case b.Pass:
+		return "holds"
+	}
+	return "BROKEN"
 }
 
 // pick returns the messages of a time that have a sign.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,6 +34,10 @@ type mesh struct {
 	consul   string
 	regions  []*region
 	devices  *devices
+
+	previous    string // tidegate of the previous release, where a drill needs it
+	noPrevious  error  // why there is none
+	fleetIssued bool   // its certificates are there
 }
 
 type region struct {
@@ -89,6 +94,9 @@ func start(ctx context.Context, opt options, out *output) (m *mesh, err error) {
 	}
 	if err := m.programs(ctx); err != nil {
 		return m, err
+	}
+	if slices.Contains(opt.drills, "neighbours") {
+		m.noPrevious = m.buildPrevious(ctx)
 	}
 	for _, name := range regionNames {
 		m.addRegion(name)
@@ -158,24 +166,20 @@ func (m *mesh) stop() error {
 		return nil
 	}
 	if m.devices != nil {
-		terminate(m.devices.proc)
+		m.devices.stop()
 	}
 	var leaving sync.WaitGroup
 	for _, a := range m.agents() {
-		leaving.Go(func() { terminate(a.proc) })
+		leaving.Go(func() { terminate(a.proc, patience) })
 	}
 	leaving.Wait()
-	err := m.wan.Close() // kills what is left
-	if m.devices != nil {
-		m.devices.readers.Wait()
-	}
-	return err
+	return m.wan.Close() // kills what is left
 }
 
-// patience is how long a process may take to end in its own way.
+// patience is how long an agent may take to end in its own way.
 const patience = 8 * time.Second
 
-func terminate(p *child.Process) {
+func terminate(p *child.Process, patience time.Duration) {
 	if !p.Running() {
 		return
 	}

@@ -59,3 +59,24 @@ route "telemetry" {
     service = "telemetry"
   }
 }
+
+# What devices of the SDK number, for drills to find out what was lost.
+route "numbered" {
+  match {
+    path = "/devices/{id}/numbered"
+  }
+  class = "high"
+  forward {
+    service = "alarms"
+  }
+}
+
+route "numbered-stock" {
+  match {
+    path = "/devices/{id}/stock/numbered"
+  }
+  class = "high"
+  forward {
+    service = "stock"
+  }
+}

@@ -35,12 +35,16 @@ func (m *mesh) secrets(ctx context.Context) error {
 		})
 	}
 	for n := range deviceCount {
-		all.Go(func() error {
-			return m.command(ctx, "tls", "cert", "device", "--id", deviceID(n), "--out", m.deviceDir(), "--file", strconv.Itoa(n))
-		})
+		all.Go(func() error { return m.issueDevice(ctx, n) })
 	}
 	return all.Wait()
 }
+
+func (m *mesh) issueDevice(ctx context.Context, n int) error {
+	return m.command(ctx, "tls", "cert", "device", "--id", deviceID(n), "--out", m.deviceDir(), "--file", strconv.Itoa(n))
+}
+
+func (m *mesh) caFile() string { return filepath.Join(m.dir, "ca.pem") }
 
 func deviceID(n int) string { return fmt.Sprintf("device-%d", n) }
 

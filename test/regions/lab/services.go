@@ -4,9 +4,7 @@ package lab
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"os"
@@ -60,7 +58,8 @@ func (r *region) startServices(ctx context.Context) error {
 }
 
 func (r *region) launchServices() (err error) {
-	args := []string{roleServices, r.name}
+	_ = os.Remove(r.path(paceSocket)) // killed services leave it
+	args := []string{roleServices, r.name, r.path(paceSocket), r.path(journalName)}
 	for _, i := range r.instances() {
 		args = append(args, i.id+"="+i.addr.String())
 	}
@@ -68,14 +67,16 @@ func (r *region) launchServices() (err error) {
 	return err
 }
 
-func (r *region) register(ctx context.Context) error {
+func (r *region) register(ctx context.Context) error { return r.registerWith(ctx, nil) }
+
+func (r *region) registerWith(ctx context.Context, meta map[string]string) error {
 	client, err := r.consulClient()
 	if err != nil {
 		return err
 	}
 	for _, i := range r.instances() {
 		err := client.Agent().ServiceRegisterOpts(&api.AgentServiceRegistration{
-			ID: i.id, Name: i.service, Address: i.addr.Addr().String(), Port: int(i.addr.Port()),
+			ID: i.id, Name: i.service, Address: i.addr.Addr().String(), Port: int(i.addr.Port()), Meta: meta,
 			Check: &api.AgentServiceCheck{HTTP: "http://" + i.addr.String() + "/health", Interval: "1s", Timeout: "500ms", Status: api.HealthPassing},
 		}, api.ServiceRegisterOpts{}.WithContext(ctx))
 		if err != nil {
@@ -89,15 +90,26 @@ func (r *region) register(ctx context.Context) error {
 const (
 	roleServices = "serve-samples"
 	roleDevices  = "send-as-devices"
+	roleFleet    = "march-as-fleet"
+	roleStorm    = "storm-as-devices"
+	roleDisk     = "run-on-small-disk"
 )
 
 func runRole(role string, args []string) bool {
 	var err error
 	switch role {
 	case roleServices:
-		err = serve(args[0], args[1:])
+		err = serve(args[0], args[1], args[2], args[3:])
+	case roleWitness:
+		err = bearWitness()
 	case roleDevices:
 		err = sendAsDevices()
+	case roleFleet:
+		err = marchAsFleet()
+	case roleStorm:
+		err = stormAsDevices()
+	case roleDisk:
+		err = runOnSmallDisk(args[0], args[1:])
 	default:
 		return false
 	}
@@ -108,31 +120,23 @@ func runRole(role string, args []string) bool {
 	return true
 }
 
-// serve answers for instances, "id=address" each, until it is killed.
-func serve(region string, instances []string) error {
-	ended := make(chan error, len(instances))
+// serve answers for instances, "id=address" each, until it is killed. How fast
+// they do is set over a unix socket; what is numbered is in a journal before it is
+// answered.
+func serve(region, control, journal string, instances []string) error {
+	book, err := openJournal(journal)
+	if err != nil {
+		return err
+	}
+	all := &shop{region: region, journal: book}
+	ended := make(chan error, len(instances)+1)
 	for _, text := range instances {
 		id, addr, _ := strings.Cut(text, "=")
-		server := &http.Server{Addr: addr, Handler: answer(region, id), ReadHeaderTimeout: 5 * time.Second}
+		c := &clerk{shop: all, id: id}
+		all.clerks = append(all.clerks, c)
+		server := &http.Server{Addr: addr, Handler: c.handler(), ReadHeaderTimeout: 5 * time.Second}
 		go func() { ended <- server.ListenAndServe() }()
 	}
+	go func() { ended <- all.serveControl(control) }()
 	return <-ended
-}
-
-func answer(region, id string) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/health", func(http.ResponseWriter, *http.Request) {})
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		size, err := io.Copy(io.Discard, r.Body)
-		if err != nil {
-			return
-		}
-		w.Header().Set("X-Served-By", region+"/"+id)
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{
-			"region": region, "instance": id, "method": r.Method, "path": r.URL.Path, "body_bytes": size,
-			"device": r.Header.Get("Tidegate-Device"), "class": r.Header.Get("Tidegate-Class"), "came_through": r.Header.Get("Tidegate-Region"),
-		})
-	})
-	return mux
 }

@@ -19,21 +19,22 @@ import (
 // output is for people, or JSON for scripts with the rest on standard error.
 type output struct {
 	json bool
+	bars bool // of JSON, nothing else
 	talk io.Writer
 }
 
-func newOutput(asJSON bool) *output {
-	if asJSON {
-		return &output{true, os.Stderr}
+func newOutput(asJSON, bars bool) *output {
+	if asJSON || bars {
+		return &output{true, bars, os.Stderr}
 	}
-	return &output{false, os.Stdout}
+	return &output{talk: os.Stdout}
 }
 
 func (o *output) say(format string, args ...any) { fmt.Fprintf(o.talk, format+"\n", args...) }
 
 // event prints what scripts read.
 func (o *output) event(v any) {
-	if o.json {
+	if _, bar := v.(judge.Bar); o.json && (bar || !o.bars) {
 		_ = json.NewEncoder(os.Stdout).Encode(v)
 	}
 }
@@ -121,4 +122,22 @@ func (o *output) traffic(at time.Duration, sent []message) {
 func (o *output) step(at time.Duration, line string) {
 	o.say("%6.1fs  %s", at.Seconds(), line)
 	o.event(map[string]any{"event": "step", "at_seconds": at.Seconds(), "line": line})
+}
+
+// verdicts shows all drills of a run in a table, and below it each bar that does
+// not hold.
+func (o *output) verdicts(done []*exercise) {
+	t := tabwriter.NewWriter(o.talk, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\nDRILL\tBARS\tHOLD\tVERDICT\tTOOK")
+	var broken []judge.Bar
+	for _, x := range done {
+		missed := slices.DeleteFunc(slices.Clone(x.bars), func(b judge.Bar) bool { return b.Pass })
+		verdict := map[int]string{0: "holds", 1: "BROKEN", 3: "NOT JUDGED"}[exitStatus(x.bars)]
+		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%.0f s\n", x.drill.name, len(x.bars), len(x.bars)-len(missed), verdict, x.took.Seconds())
+		broken = append(broken, missed...)
+	}
+	for _, b := range broken {
+		fmt.Fprintf(t, "%s\t%.2f %s\t%s\t%s\t\n", b.Bar, b.Value, b.Unit, b.Bound, verdict(b))
+	}
+	_ = t.Flush()
 }

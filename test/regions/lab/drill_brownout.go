@@ -1,0 +1,53 @@
+//go:build linux
+
+package lab
+
+import "time"
+
+// How services answer in the brown-out: so soon, so many at a time. Slow ones have
+// room for less than what is asked of stock in eu-2.
+const (
+	ordinary, tenfold = 20 * time.Millisecond, 200 * time.Millisecond
+	servedAtOnce      = 8
+)
+
+func (x *exercise) ordinaryPace() error {
+	for _, r := range x.regions {
+		if err := r.setPace(x.ctx, ordinary, servedAtOnce); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *exercise) brownOut() error {
+	defer func() {
+		for _, r := range x.regions {
+			_ = r.setPace(x.ctx, 0, 0) // of a mesh that may be gone
+		}
+	}()
+	slow := x.region("eu-2")
+	from := x.mark("services of eu-2 take 200 ms, not 20")
+	if err := slow.setPace(x.ctx, tenfold, servedAtOnce); err != nil {
+		return err
+	}
+	if err := x.pause(x.long(40*time.Second, 15*time.Second)); err != nil {
+		return err
+	}
+	mended := x.mark("services of eu-2 take 20 ms again")
+	if err := slow.setPace(x.ctx, ordinary, servedAtOnce); err != nil {
+		return err
+	}
+	if err := x.settle(mended); err != nil {
+		return err
+	}
+	if err := x.pause(x.long(15*time.Second, 5*time.Second)); err != nil {
+		return err
+	}
+	until := time.Now().Add(-5 * time.Second)
+	x.keptAll(from, until)
+	x.success("critical succeeded", x.pick(from, until, criticalAt(regionNames...)), 5*time.Second, 99.9, from, until)
+	x.success("all at every edge succeeded within 1 s", x.pick(from, until, at(regionNames...)), time.Second, 99, from, until)
+	x.steadyPlans(x.agents())
+	return nil
+}
