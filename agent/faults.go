@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+	"golang.org/x/net/netutil"
 
 	"github.com/tidegate/tidegate/agent/admin"
 	"github.com/tidegate/tidegate/agent/inject"
@@ -30,12 +31,16 @@ type faults struct {
 	port   string
 }
 
+// mostFaultConns bounds who speaks of faults at a time, strangers included until
+// they show no certificate.
+const mostFaultConns = 256
+
 // makeFaults opens the agent to faults, when its configuration does.
 func (a *Agent) makeFaults() {
 	if !a.cfg.Fault.Enabled {
 		return
 	}
-	f := &faults{agent: a, listen: a.sockets.fault}
+	f := &faults{agent: a, listen: netutil.LimitListener(a.sockets.fault, mostFaultConns)}
 	_, f.port, _ = net.SplitHostPort(f.listen.Addr().String())
 	f.book = inject.NewBook(a.conditions.Begin, a.log)
 	mux := http.NewServeMux()

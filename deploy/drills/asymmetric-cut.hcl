@@ -74,7 +74,7 @@ drill "asymmetric-cut" {
     until    = "broken.end"
     within   = "1s"
     at_least = 99
-    samples  = 500
+    samples  = 300
   }
   invariant "99% of everything at surviving edges succeeds within 1s" {
     metric   = "success"

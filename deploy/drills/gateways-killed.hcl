@@ -97,7 +97,7 @@ drill "gateways-killed" {
     region   = "eu-2"
     kinds    = ["stock", "stock-urgent"]
     at_least = 90
-    samples  = 500
+    samples  = 300
   }
   invariant "no plan changes twice after one event" {
     metric  = "plan_changes"

@@ -89,7 +89,7 @@ drill "lossy" {
     from     = "broken"
     until    = "broken.end"
     at_least = 90
-    samples  = 500
+    samples  = 300
   }
   invariant "no plan changes twice after one event" {
     metric  = "plan_changes"

@@ -80,7 +80,7 @@ drill "region-killed" {
     until    = "broken.end"
     within   = "1s"
     at_least = 99
-    samples  = 500
+    samples  = 300
   }
   invariant "99% of everything at surviving edges succeeds within 1s" {
     metric   = "success"
