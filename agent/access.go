@@ -10,7 +10,12 @@ import (
 // revoked says that the policy in force denies a device.
 func (a *Agent) revoked(d policy.Device) bool {
 	p := a.policies.current()
-	return p != nil && p.Denied(d)
+	return p != nil && p.Denied(d) || !a.stands(&d)
+}
+
+// stands says that nobody took back what the device showed.
+func (a *Agent) stands(d *policy.Device) bool {
+	return (a.passwords == nil || a.passwords.Stands(d)) && (a.tokens == nil || a.tokens.Stands(d))
 }
 
 // mayEnter refuses what no access block of the policy allows a device that is

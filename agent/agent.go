@@ -185,7 +185,7 @@ func (a *Agent) Start(context.Context) error {
 		a.spawn(func() { a.jwks.Run(ctx) })
 	}
 	if a.passwords != nil {
-		a.spawn(func() { watchFile(ctx, a.cfg.Identity.Passwords, a.log, a.passwords.Reload) })
+		a.spawn(func() { watchFile(ctx, a.cfg.Identity.Passwords, a.log, a.reloadPasswords) })
 	}
 	if path := a.cfg.TLS.Edge.CRL; path != "" {
 		a.spawn(func() { watchFile(ctx, path, a.log, a.reloadEdge) })

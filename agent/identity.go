@@ -45,12 +45,26 @@ func (a *Agent) makeIdentity() (err error) {
 
 func (a *Agent) makeTokens(j *config.JWT) (err error) {
 	source := j.Source(filepath.Join(a.cfg.DataDir, "jwks.json"))
-	source.Logger = a.log
+	source.Logger, source.Changed = a.log, a.expel
 	if a.jwks, err = token.Open(source); err != nil {
 		return err
 	}
 	a.tokens = token.NewVerifier(j.Claims(), a.jwks)
 	return nil
+}
+
+// expel closes the connections of devices whose identity does not hold any more.
+func (a *Agent) expel() {
+	if a.edge != nil { // else there are none yet
+		a.edge.Expel()
+	}
+}
+
+// reloadPasswords reads them again; who was taken out loses its connections.
+func (a *Agent) reloadPasswords() error {
+	err := a.passwords.Reload()
+	a.expel()
+	return err
 }
 
 func (a *Agent) makeHook(h *config.Hook) error {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/google/renameio/v2"
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/tidegate/tidegate/agent"
@@ -439,4 +440,80 @@ func TestAnMQTTConnectionEndsWithItsToken(t *testing.T) {
 	if early := time.Until(soon); early > time.Second { // exp is whole seconds
 		t.Errorf("closed %v too early", early)
 	}
+}
+
+// Whose password was taken out, or changed, loses what it has open; others stay.
+func TestAConnectionEndsWhenItsPasswordIsTakenBack(t *testing.T) {
+	m := startMesh(t, dev.Config{Regions: 1, Agents: 1}, nil)
+	cfg := spare(t, m)
+	cfg.Identity.Passwords = filepath.Join(t.TempDir(), "devices.passwd")
+	line := func(name string) string {
+		hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return name + ":" + string(hash) + "\n"
+	}
+	stays, gone, changed := line("stays"), line("gone"), line("changed")
+	write := func(text string) {
+		t.Helper()
+		if err := renameio.WriteFile(cfg.Identity.Passwords, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(stays + gone + changed)
+	a, _ := stranger(t, m, cfg)
+	conns := map[string]net.Conn{}
+	for _, name := range []string{"stays", "gone", "changed"} {
+		conn, err := tls.Dial("tcp", a.EdgeAddr(), m.TLS())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		talk(t, conn, connect311(name, "secret"), []byte{0x20, 2, 0, 0})
+		conns[name] = conn
+	}
+	write(stays + line("changed"))
+	for _, name := range []string{"gone", "changed"} {
+		endsWithin(t, conns[name], 5*time.Second)
+	}
+	talk(t, conns["stays"], []byte{0xc0, 0}, []byte{0xd0, 0}) // PINGREQ, PINGRESP
+}
+
+func endsWithin(t *testing.T, conn net.Conn, d time.Duration) {
+	t.Helper()
+	_ = conn.SetReadDeadline(time.Now().Add(d))
+	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("not closed within %s: %v", d, err)
+	}
+}
+
+// Whose token a key signed that is taken out loses what it has open.
+func TestAConnectionEndsWhenTheKeyOfItsTokenIsTakenBack(t *testing.T) {
+	m := startMesh(t, dev.Config{Regions: 1, Agents: 1}, nil)
+	cfg := spare(t, m)
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := jwks(t, public)
+	cfg.Identity.JWT = &config.JWT{JWKSFile: file, Issuer: "id", Audience: "tidegate", Device: "sub", Every: time.Minute}
+	a, _ := stranger(t, m, cfg)
+	conn, err := tls.Dial("tcp", a.EdgeAddr(), m.TLS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	talk(t, conn, connect311("", signedToken(t, private, map[string]any{"sub": "meter-7"})), []byte{0x20, 2, 0, 0})
+	a.Reload() // the same keys
+	talk(t, conn, []byte{0xc0, 0}, []byte{0xd0, 0})
+	if err := os.Rename(jwks(t, next), file); err != nil {
+		t.Fatal(err)
+	}
+	a.Reload()
+	endsWithin(t, conn, 5*time.Second)
 }

@@ -70,7 +70,7 @@ func (a *Agent) Reload() {
 		a.log.Error("configuration not read again, the list of refused peers stays", "error", err)
 	}
 	if a.passwords != nil {
-		if err := a.passwords.Reload(); err != nil {
+		if err := a.reloadPasswords(); err != nil {
 			a.log.Error("passwords not reloaded, the old ones stay", "error", err)
 		}
 	}

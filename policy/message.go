@@ -7,6 +7,7 @@ type Device struct {
 	ID         string
 	Properties map[string]string // tenant, type and the like
 	Until      time.Time         // when what it showed counts no more; zero: it does not say
+	Proof      string            // what it showed, to whoever can take that back; empty: a certificate, or nothing of the sort
 }
 
 // property returns the device's id for "id", else a property, "" where it has

@@ -132,7 +132,9 @@ func (c *conn) silentUntil() time.Time {
 	return c.device.Until
 }
 
-func (c *conn) outlived() bool { return !c.device.Until.IsZero() && !c.srv.cfg.Now().Before(c.device.Until) }
+func (c *conn) outlived() bool {
+	return !c.device.Until.IsZero() && !c.srv.cfg.Now().Before(c.device.Until)
+}
 
 // take does what a packet asks for.
 //

@@ -206,7 +206,7 @@ type Config struct {
 	Limits    Limits
 	// Now is the time of day, that messages are said to have come at, and by which
 	// devices are let in; nil: time.Now. Called concurrently.
-	Now       func() time.Time
-	Logger    *slog.Logger          // nil: no logs
-	Metrics   prometheus.Registerer // nil: not registered
+	Now     func() time.Time
+	Logger  *slog.Logger          // nil: no logs
+	Metrics prometheus.Registerer // nil: not registered
 }

@@ -14,6 +14,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -143,12 +144,28 @@ func parseUser(line string) (name string, u user, err error) {
 	}
 	u.hash = []byte(hash)
 	u.device, err = transport.NewDevice(name, known)
+	u.device.Proof = proofOf(u.hash)
 	return name, u, err
 }
 
 // nobody is checked for names that are not there, so that the time that an answer
 // takes does not tell which are. It is the hash of "nobody".
 const nobody = "$2a$10$t9eEbJ4LKEFoFCKqTEoDsOxAK7QisaHF7SC7pRqhEtVT7hIZ7KpkC"
+
+// proofPrefix begins the proof of devices that showed a password.
+const proofPrefix = "password "
+
+// proofOf tells a password from the next one, and nothing of it.
+func proofOf(hash []byte) string {
+	sum := sha256.Sum256(hash)
+	return proofPrefix + hex.EncodeToString(sum[:8])
+}
+
+// Stands says that what a device showed still counts: its password is in the file,
+// or it showed something else.
+func (f *File) Stands(d *policy.Device) bool {
+	return !strings.HasPrefix(d.Proof, proofPrefix) || f.users.Load().byName[d.ID].device.Proof == d.Proof
+}
 
 // Has says whether there is such a user.
 func (f *File) Has(name string) bool {

@@ -2,9 +2,11 @@ package token
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,6 +45,9 @@ type Source struct {
 	// Every is how often the source is read again. Default 5m.
 	Every time.Duration
 
+	// Changed is called when other keys are in force. Nil: nobody wants to know.
+	Changed func()
+
 	Client *http.Client // nil: http.DefaultClient
 	Logger *slog.Logger // nil: no logs
 }
@@ -59,6 +64,7 @@ type Keys struct {
 type keySet struct {
 	source string // that it was read from
 	keys   []jose.JSONWebKey
+	prints []string // of keys (RFC 7638)
 }
 
 // Open reads a key set. A file must be readable; a URL may be so later.
@@ -187,6 +193,9 @@ func (k *Keys) take(src []byte) error {
 	if set.source != k.set.Load().source {
 		k.set.Store(set)
 		k.source.Logger.Info("keys of tokens in force", "from", k.source.From, "keys", len(set.keys))
+		if k.source.Changed != nil {
+			k.source.Changed()
+		}
 	}
 	return nil
 }
@@ -216,8 +225,11 @@ func parseKeySet(src []byte) (*keySet, error) {
 	set := &keySet{source: string(src)}
 	for _, raw := range doc.Keys {
 		var key jose.JSONWebKey
-		if key.UnmarshalJSON(raw) == nil && usable(&key) {
-			set.keys = append(set.keys, key)
+		if key.UnmarshalJSON(raw) != nil || !usable(&key) {
+			continue
+		}
+		if print, err := key.Thumbprint(crypto.SHA256); err == nil {
+			set.keys, set.prints = append(set.keys, key), append(set.prints, hex.EncodeToString(print))
 		}
 	}
 	if len(set.keys) == 0 {
@@ -240,17 +252,16 @@ func usable(key *jose.JSONWebKey) bool {
 }
 
 // find returns the key by its id, or, for a token that names none, the only one
-// there is.
-func (s *keySet) find(id, algorithm string) (any, bool) {
-	var found any
+// there is, and its print.
+func (s *keySet) find(id, algorithm string) (found any, print string, ok bool) {
 	n := 0
 	for i := range s.keys {
 		k := &s.keys[i]
 		if (id != "" && k.KeyID != id) || (k.Algorithm != "" && k.Algorithm != algorithm) {
 			continue
 		}
-		found = k.Key
+		found, print = k.Key, s.prints[i]
 		n++
 	}
-	return found, n == 1
+	return found, print, n == 1
 }

@@ -2,6 +2,7 @@ package token
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,7 +77,7 @@ func (v *Verifier) verify(now time.Time, raw string, set *keySet) (d policy.Devi
 		return d, fmt.Errorf("cannot be read: %w", err)
 	}
 	header := parsed.Headers[0]
-	key, err := v.key(set, header.KeyID, header.Algorithm)
+	key, print, err := v.key(set, header.KeyID, header.Algorithm)
 	if err != nil {
 		return d, err
 	}
@@ -93,18 +94,19 @@ func (v *Verifier) verify(now time.Time, raw string, set *keySet) (d policy.Devi
 		return d, err
 	}
 	d, err = v.device(all)
+	d.Proof = proofPrefix + print
 	d.Until = standard.Expiry.Time().Add(Leeway)
 	return d, err
 }
 
 // key finds the key of a token. One that is not known may be new.
-func (v *Verifier) key(set *keySet, id, algorithm string) (any, error) {
-	key, ok := set.find(id, algorithm)
+func (v *Verifier) key(set *keySet, id, algorithm string) (key any, print string, err error) {
+	key, print, ok := set.find(id, algorithm)
 	if !ok {
 		v.keys.wanted()
-		return nil, fmt.Errorf("key %.80q for %s is not known", id, algorithm)
+		return nil, "", fmt.Errorf("key %.80q for %s is not known", id, algorithm)
 	}
-	return key, nil
+	return key, print, nil
 }
 
 func (v *Verifier) device(claims map[string]any) (policy.Device, error) {
@@ -116,6 +118,16 @@ func (v *Verifier) device(claims map[string]any) (policy.Device, error) {
 		}
 	}
 	return transport.NewDevice(id, properties)
+}
+
+// proofPrefix begins the proof of devices that showed a token.
+const proofPrefix = "key "
+
+// Stands says that what a device showed still counts: the key that signed its
+// token is in force, or it showed something else.
+func (v *Verifier) Stands(d *policy.Device) bool {
+	print, ours := strings.CutPrefix(d.Proof, proofPrefix)
+	return !ours || slices.Contains(v.keys.current().prints, print)
 }
 
 // Looks says whether a text has the form of a signed token (RFC 7515 section 7.1):
