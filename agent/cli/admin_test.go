@@ -59,6 +59,7 @@ func TestAnswersOfTheAgentAreShownAsTables(t *testing.T) {
 		"explain": {"explain", "post", "/v1/devices/d1/alarms"}, "explain-none": {"explain", "GET", "/nothing"},
 		"regions-load": {"regions"}, "services-load": {"services"}, "explain-shed": {"explain", "PUT", "/logs"},
 		"devices": {"devices", "list"}, "device": {"devices", "show", "meter-7"}, "device-kick": {"devices", "kick", "meter-7"},
+		"members-faults": {"members"}, "fault-add": {"fault", "add", "loss", "from=eu-1", "to=us-1", "share=20%", "--for", "1m"}, "fault-list": {"fault", "list"},
 		"region-evacuate": {"region", "evacuate", "eu-2", "--reason", "new switches", "--for", "30m"}, "region-release": {"region", "release", "eu-2"},
 	}
 	for _, file := range answers {
@@ -96,6 +97,38 @@ func golden(t *testing.T, file, got string) {
 	}
 	if got != string(want) {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func TestAFaultIsAskedForWithTheOperatorsToken(t *testing.T) {
+	var operator string
+	var told []byte
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		operator = r.Header.Get(admin.HeaderOperator)
+		told, _ = io.ReadAll(r.Body)
+		_, _ = io.WriteString(w, `{"faults":[{"id":"a b"}]}`)
+	}))
+	defer server.Close()
+	t.Setenv("TIDEGATE_OPERATOR_TOKEN", "from-the-environment")
+	args := []string{"--admin", server.URL}
+	add := []string{"fault", "add", "cut", "from=eu-1", "to=us-1", "one_way=true", "--for", "90s"}
+	if status, _, stderr := runMain(append(add, args...)...); status != 0 {
+		t.Fatal(stderr)
+	}
+	want := `{"id":"cut from=eu-1 to=us-1 one_way=true","fault":"cut","from":"eu-1","to":"us-1","one_way":true,"seconds":90}`
+	if string(told) != want || operator != "from-the-environment" {
+		t.Errorf("told %s as %q, want %s", told, operator, want)
+	}
+	if status, stdout, stderr := runMain(append([]string{"fault", "clear", "--operator", "from-the-flag"}, args...)...); status != 0 || stdout != "ended: a b\n" || operator != "from-the-flag" {
+		t.Errorf("clear: %d %q %q, as %q", status, stdout, stderr, operator)
+	}
+	for says, bad := range map[string][]string{
+		"FIELD=VALUE": {"cut", "eu-1"}, `no field "form"`: {"cut", "form=eu-1"}, "say for how long": {"cut", "from=a", "to=b"},
+		"needs share": {"loss", "from=a", "to=b", "--for", "1s"}, `no fault "storm"`: {"storm", "--for", "1s"}, "status=many": {"service_fault", "status=many"},
+	} {
+		if status, _, stderr := runMain(append(append([]string{"fault", "add"}, bad...), args...)...); status != 2 || !strings.Contains(stderr, says) {
+			t.Errorf("%v: %d %q, not %q", bad, status, stderr, says)
+		}
 	}
 }
 
