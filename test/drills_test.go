@@ -37,7 +37,7 @@ func TestDrillsHoldInShortForm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary, turn := mesh.Binary(t), make(chan struct{}, atOnce)
+	binary, turn := mesh.PlainBinary(t), make(chan struct{}, atOnce)
 	var all sync.WaitGroup
 	var mu sync.Mutex // guards broken
 	broken := map[string]string{}
