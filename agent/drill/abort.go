@@ -14,6 +14,11 @@ type Abort struct {
 	Over time.Duration
 }
 
+// String is the condition in words.
+func (a *Abort) String() string {
+	return fmt.Sprintf("%s: %s %s %s over %s", a.Name, a.Metric, side(a.AtLeast), amount(a.Bound, metrics[a.Metric].unit), a.Over)
+}
+
 // Abortion is why and when a drill was given up.
 type Abortion struct {
 	Condition Verdict `json:"condition"`          // that broke

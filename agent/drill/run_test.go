@@ -283,10 +283,10 @@ func TestLedgerOfARunningMeshNoticesWhatIsLost(t *testing.T) {
 func TestJournalOutOfReachIsNoticedBeforeAnythingIsBroken(t *testing.T) {
 	m, r := running(t)
 	for says, block := range map[string]string{
-		"connection refused":  `  ledger { journals = ["http://127.0.0.1:1/journal"] }`,
-		"status 404":          fmt.Sprintf(`  ledger { journals = ["http://%s/v1/nothing"] }`, m.Regions[0].Agents[0].AdminAddr()),
-		"services keep their": "  invariant \"nothing is lost\" {\n metric = \"lost\"\n at_most = 0\n }",
-		"journal: line 1":     fmt.Sprintf(`  ledger { journals = ["http://%s/"] }`, m.Regions[0].Instances[0].Addr()),
+		"connection refused": `  ledger { journals = ["http://127.0.0.1:1/journal"] }`,
+		"status 401":         fmt.Sprintf(`  ledger { journals = ["http://%s/v1/nothing"] }`, m.Regions[0].Agents[0].AdminAddr()),
+		"where the services": "  invariant \"nothing is lost\" {\n metric = \"lost\"\n at_most = 0\n }",
+		"journal: line 1":    fmt.Sprintf(`  ledger { journals = ["http://%s/"] }`, m.Regions[0].Instances[0].Addr()),
 	} {
 		began := time.Now()
 		if _, err := Run(t.Context(), parse(t, with(short, block), "30000"), Options{Running: r}); err == nil || !strings.Contains(err.Error(), says) {
