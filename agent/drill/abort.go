@@ -89,8 +89,10 @@ func (v *Verdict) proves() bool { return v.Note == "" }
 // giveUp ends every fault of the drill at once.
 func (r *run) giveUp(ctx context.Context, why *Abortion) {
 	fmt.Fprintf(r.out, "  %5.1f s  ABORTED: %s: %s\n", why.Seconds, why.Condition.Name, why.Condition.measured())
+	r.aborted = why
 	if err := r.mesh.heal(ctx); err != nil {
 		why.Unhealed = err.Error()
+		return
 	}
-	r.aborted = why
+	fmt.Fprintf(r.out, "           every fault of the drill is ended\n")
 }

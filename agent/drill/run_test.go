@@ -182,10 +182,20 @@ func TestAbortedDrillHealsTheMeshAtOnce(t *testing.T) {
 	m, r := running(t)
 	d := parse(t, with(strings.Replace(short, `"3s"`, `"40s"`, 1), failing), "30000")
 	var out bytes.Buffer
+	atOnce := -1 // faults in force when the drill says that it has ended its own
+	said := writer(func(p []byte) (int, error) {
+		if bytes.Contains(p, []byte("every fault of the drill is ended")) {
+			atOnce = len(m.Faults())
+		}
+		return out.Write(p)
+	})
 	began := time.Now()
-	rep, err := Run(t.Context(), d, Options{Running: r, Progress: &out})
+	rep, err := Run(t.Context(), d, Options{Running: r, Progress: said})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if atOnce != 1 {
+		t.Errorf("%d faults were in force then, want the one that reserves the mesh", atOnce)
 	}
 	a := rep.Aborted
 	if rep.Pass || rep.Outcome != Aborted || a == nil || a.Condition.Name != "alarms fail" || a.Condition.Pass || a.Seconds < 1 || a.Unhealed != "" {
@@ -204,6 +214,34 @@ func TestAbortedDrillHealsTheMeshAtOnce(t *testing.T) {
 		again, err := Run(t.Context(), parse(t, short, "30000"), Options{Running: r})
 		return err == nil && again.Outcome != NoVerdict && again.Invariants[0].Pass && !evacuated(t, r)
 	})
+}
+
+func TestOwnMeshIsHealedToo(t *testing.T) {
+	d := parse(t, with(short, failing), "30000")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	mesh, err := startOwn(ctx, d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mesh.Close()
+	r := newRun(d, mesh, io.Discard)
+	for n := range d.Steps {
+		begin, _ := r.doing(&d.Steps[n])
+		if err := begin(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own := mesh.(*ownMesh)
+	if len(own.Faults()) != 2 || len(own.words) != 1 {
+		t.Fatalf("in force: %v and words on %v", own.Faults(), own.words)
+	}
+	if err := mesh.heal(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if len(own.Faults()) != 0 || len(own.words) != 0 {
+		t.Errorf("left in force: %v and words on %v", own.Faults(), own.words)
+	}
 }
 
 func evacuated(t *testing.T, r *Running) bool {
