@@ -3,6 +3,7 @@ package drill
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -231,7 +232,7 @@ func (v *Verdict) measured() string {
 }
 
 func amount(value float64, unit string) string {
-	return strings.TrimSpace(fmt.Sprintf("%.6g %s", value, unit))
+	return strings.TrimSpace(plain(math.Round(value*1000)/1000) + " " + unit)
 }
 
 func side(atLeast bool) string {
