@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -278,6 +280,31 @@ func TestLedgerOfAnOwnMeshCountsEveryMessage(t *testing.T) {
 				t.Errorf("%+v", added)
 			}
 		})
+	}
+}
+
+func TestLedgerCountsTheMessagesOfBatches(t *testing.T) {
+	text := strings.NewReplacer("devices = 4", "devices = 4\n mqtt = \"quic\"", "    agents  = 1", "    agents  = 1\n policy = \"batch.policy.hcl\"").Replace(fmt.Sprintf(short, "30000"))
+	file := filepath.Join(t.TempDir(), "batch.hcl")
+	policyText, err := os.ReadFile("testdata/batch.policy.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{file: []byte(text), filepath.Join(filepath.Dir(file), "batch.policy.hcl"): policyText} {
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep, err := Run(t.Context(), d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := rep.Ledger; l.Acknowledged < 250 || l.Accepted != l.Acknowledged || l.Lost != 0 {
+		t.Errorf("%+v", l)
 	}
 }
 
