@@ -69,7 +69,7 @@ func reportPage(t *testing.T) []byte {
 func shoot(t *testing.T, program, file, name string, flags ...string) image.Image {
 	t.Helper()
 	picture := filepath.Join(filepath.Dir(file), name+".png")
-	headless(t, program, append(flags, "--screenshot="+picture, "--window-size=1120,2300", "--hide-scrollbars", "file://"+file)...)
+	headless(t, program, append(flags, "--screenshot="+picture, "--window-size=1120,2460", "--hide-scrollbars", "file://"+file)...)
 	f, err := os.Open(picture)
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,11 @@ type Abort struct {
 	Over time.Duration
 }
 
+// String is the condition in words.
+func (a *Abort) String() string {
+	return fmt.Sprintf("%s: %s %s %s over %s", a.Name, a.Metric, side(a.AtLeast), amount(a.Bound, metrics[a.Metric].unit), a.Over)
+}
+
 // Abortion is why and when a drill was given up.
 type Abortion struct {
 	Condition Verdict `json:"condition"`          // that broke
@@ -84,8 +89,10 @@ func (v *Verdict) proves() bool { return v.Note == "" }
 // giveUp ends every fault of the drill at once.
 func (r *run) giveUp(ctx context.Context, why *Abortion) {
 	fmt.Fprintf(r.out, "  %5.1f s  ABORTED: %s: %s\n", why.Seconds, why.Condition.Name, why.Condition.measured())
+	r.aborted = why
 	if err := r.mesh.heal(ctx); err != nil {
 		why.Unhealed = err.Error()
+		return
 	}
-	r.aborted = why
+	fmt.Fprintf(r.out, "           every fault of the drill is ended\n")
 }

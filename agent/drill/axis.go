@@ -1,15 +1,16 @@
 package drill
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 
 	"github.com/tidegate/tidegate/policy"
 )
 
-// upTo is an axis from nothing to what holds the highest value, in round steps.
+// upTo is an axis from nothing to what holds the highest value and a little more, in
+// round steps.
 func upTo(highest float64) *axis {
+	highest *= 1.05
 	step := roundStep(max(highest, 1e-9) / 3)
 	a := &axis{high: step * math.Ceil(max(highest, step)/step), label: plain}
 	for v := 0.0; v <= a.high+step/2; v += step {
@@ -77,13 +78,13 @@ func rankAxis() *axis {
 
 func plain(v float64) string { return strconv.FormatFloat(math.Round(v*1e6)/1e6, 'f', -1, 64) }
 
-// clock marks the times under a chart, about ten of them.
+// times are marked under a chart, about ten of them.
 func (t *timeline) times() (all []tick) {
-	span := float64(len(t.slots)) * t.width.Seconds()
+	from, span := t.from.Seconds(), float64(len(t.slots))*t.width.Seconds()
 	step := max(roundStep(span/14), 1)
-	from := t.from.Seconds()
-	for v := step * math.Ceil(from/step); v <= from+span+1e-9; v += step {
-		all = append(all, tick{t.x((v - from) / t.width.Seconds()), fmt.Sprintf("%g s", v)})
+	for n := int(math.Ceil(from / step)); step*float64(n) <= from+span; n++ {
+		v := step * float64(n)
+		all = append(all, tick{t.x((v - from) / t.width.Seconds()), plain(v) + " s"})
 	}
 	return all
 }

@@ -21,6 +21,7 @@ type page struct {
 	Facts                []string
 	Verdicts             []verdictRow
 	Before               []verdictRow // the steady state
+	Limits               []string     // what would have aborted it
 	LedgerRows           []ledgerRow
 	LoadRows             []loadRow
 	Steps                []stepBar
@@ -63,9 +64,12 @@ type stepBar struct {
 	Shades      bool // the charts, too
 }
 
+// End is where the bar ends.
+func (b stepBar) End() float64 { return b.X + b.Width }
+
 const (
-	barHeight = 20.0
-	textRoom  = 320.0 // that a bar's words need to its right
+	barHeight   = 20.0
+	letterWidth = 7.0 // about
 )
 
 // WriteHTML writes the report as one page that needs nothing else: no scripts, no
@@ -83,6 +87,9 @@ func (rep *Report) page() *page {
 	p := &page{Report: rep, Headline: headlines[rep.Outcome], Hypothesis: rep.drill.Hypothesis, Facts: rep.facts(),
 		Verdicts: verdictRows(rep.Invariants), Before: verdictRows(rep.Steady), Charts: t.charts(), Times: t.times(),
 		Frame: frame{chartWidth, chartHeight, plotLeft, plotRight, plotTop, plotBottom}}
+	for n := range rep.drill.Aborts {
+		p.Limits = append(p.Limits, rep.drill.Aborts[n].String())
+	}
 	p.Steps = rep.bars(t)
 	p.StepsHeight = float64(len(p.Steps)) * (barHeight + 4)
 	if rep.Ledger != nil {
@@ -102,7 +109,7 @@ func (rep *Report) page() *page {
 // facts are what the drill was, in few words.
 func (rep *Report) facts() []string {
 	d := rep.drill
-	all := []string{rep.record.began.UTC().Format("2006-01-02 15:04:05 UTC"), d.Duration.String() + " time line"}
+	all := []string{rep.record.began.UTC().Format("2006-01-02 15:04:05 UTC"), fmt.Sprintf("time line of %g s", d.Duration.Seconds())}
 	if d.Observe {
 		return append(all, "observed traffic")
 	}
@@ -113,11 +120,11 @@ func (rep *Report) facts() []string {
 func verdictRows(verdicts []Verdict) (rows []verdictRow) {
 	for n := range verdicts {
 		v := &verdicts[n]
-		side := "≤ "
+		sign := "≤ "
 		if v.AtLeast {
-			side = "≥ "
+			sign = "≥ "
 		}
-		rows = append(rows, verdictRow{v.Pass, v.Name, amount(v.Value, v.Unit), side + amount(v.Bound, v.Unit), fmt.Sprint(v.Samples), v.Note})
+		rows = append(rows, verdictRow{v.Pass, v.Name, amount(v.Value, v.Unit), sign + amount(v.Bound, v.Unit), fmt.Sprint(v.Samples), v.Note})
 	}
 	return rows
 }
@@ -160,7 +167,7 @@ func (t *timeline) bar(from, until time.Duration, b stepBar) stepBar {
 	place := func(at time.Duration) float64 { return t.x((at - t.from).Seconds() / t.width.Seconds()) }
 	b.X, b.Width = place(from), max(place(until)-place(from), 2)
 	b.TextX, b.TextAnchor = b.X+6, "start"
-	if b.X > plotRight-textRoom {
+	if b.X+letterWidth*float64(len(b.Name)+len(b.Text)) > plotRight {
 		b.TextX, b.TextAnchor = min(b.X+b.Width, plotRight)-6, "end"
 	}
 	return b

@@ -106,7 +106,7 @@ func TestTimelineSumsUpSlotBySlot(t *testing.T) {
 		s.p99["critical"] != 10 || s.p99["bulk"] != 80 || s.served["eu-1"] != 50 || s.served["eu-2"] != 50 || s.threshold["eu-1"] != 3 {
 		t.Errorf("%+v", s)
 	}
-	if tl.slots[0].succeeded != 1 || tl.slots[22].succeeded != 1 || tl.slots[4].threshold["eu-1"] != 700 {
+	if tl.slots[0].succeeded != 1 || tl.slots[22].succeeded != 1 || tl.slots[4].threshold["eu-1"] != 700 || tl.slots[6].threshold["eu-1"] != 512 {
 		t.Errorf("first %+v, last %+v", tl.slots[0], tl.slots[22])
 	}
 	if _, there := tl.slots[1].success["critical"]; there {

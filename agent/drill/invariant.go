@@ -3,6 +3,7 @@ package drill
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -223,11 +224,7 @@ func (i *Invariant) during(rec *record, from, until time.Duration) Verdict {
 
 // measured is the value beside its bound.
 func (v *Verdict) measured() string {
-	side := "at most"
-	if v.AtLeast {
-		side = "at least"
-	}
-	text := fmt.Sprintf("%s of %d samples, %s %s wanted", amount(v.Value, v.Unit), v.Samples, side, amount(v.Bound, v.Unit))
+	text := fmt.Sprintf("%s of %d samples, %s %s wanted", amount(v.Value, v.Unit), v.Samples, side(v.AtLeast), amount(v.Bound, v.Unit))
 	if v.Note != "" {
 		text += ": " + v.Note
 	}
@@ -235,5 +232,12 @@ func (v *Verdict) measured() string {
 }
 
 func amount(value float64, unit string) string {
-	return strings.TrimSpace(fmt.Sprintf("%.6g %s", value, unit))
+	return strings.TrimSpace(plain(math.Round(value*1000)/1000) + " " + unit)
+}
+
+func side(atLeast bool) string {
+	if atLeast {
+		return "at least"
+	}
+	return "at most"
 }

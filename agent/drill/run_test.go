@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -182,10 +184,20 @@ func TestAbortedDrillHealsTheMeshAtOnce(t *testing.T) {
 	m, r := running(t)
 	d := parse(t, with(strings.Replace(short, `"3s"`, `"40s"`, 1), failing), "30000")
 	var out bytes.Buffer
+	atOnce := -1 // faults in force when the drill says that it has ended its own
+	said := writer(func(p []byte) (int, error) {
+		if bytes.Contains(p, []byte("every fault of the drill is ended")) {
+			atOnce = len(m.Faults())
+		}
+		return out.Write(p)
+	})
 	began := time.Now()
-	rep, err := Run(t.Context(), d, Options{Running: r, Progress: &out})
+	rep, err := Run(t.Context(), d, Options{Running: r, Progress: said})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if atOnce != 1 {
+		t.Errorf("%d faults were in force then, want the one that reserves the mesh", atOnce)
 	}
 	a := rep.Aborted
 	if rep.Pass || rep.Outcome != Aborted || a == nil || a.Condition.Name != "alarms fail" || a.Condition.Pass || a.Seconds < 1 || a.Unhealed != "" {
@@ -204,6 +216,34 @@ func TestAbortedDrillHealsTheMeshAtOnce(t *testing.T) {
 		again, err := Run(t.Context(), parse(t, short, "30000"), Options{Running: r})
 		return err == nil && again.Outcome != NoVerdict && again.Invariants[0].Pass && !evacuated(t, r)
 	})
+}
+
+func TestOwnMeshIsHealedToo(t *testing.T) {
+	d := parse(t, with(short, failing), "30000")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	mesh, err := startOwn(ctx, d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mesh.Close()
+	r := newRun(d, mesh, io.Discard)
+	for n := range d.Steps {
+		begin, _ := r.doing(&d.Steps[n])
+		if err := begin(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own := mesh.(*ownMesh)
+	if len(own.Faults()) != 2 || len(own.words) != 1 {
+		t.Fatalf("in force: %v and words on %v", own.Faults(), own.words)
+	}
+	if err := mesh.heal(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if len(own.Faults()) != 0 || len(own.words) != 0 {
+		t.Errorf("left in force: %v and words on %v", own.Faults(), own.words)
+	}
 }
 
 func evacuated(t *testing.T, r *Running) bool {
@@ -240,6 +280,31 @@ func TestLedgerOfAnOwnMeshCountsEveryMessage(t *testing.T) {
 				t.Errorf("%+v", added)
 			}
 		})
+	}
+}
+
+func TestLedgerCountsTheMessagesOfBatches(t *testing.T) {
+	text := strings.NewReplacer("devices = 4", "devices = 4\n mqtt = \"quic\"", "    agents  = 1", "    agents  = 1\n policy = \"batch.policy.hcl\"").Replace(fmt.Sprintf(short, "30000"))
+	file := filepath.Join(t.TempDir(), "batch.hcl")
+	policyText, err := os.ReadFile("testdata/batch.policy.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{file: []byte(text), filepath.Join(filepath.Dir(file), "batch.policy.hcl"): policyText} {
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep, err := Run(t.Context(), d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := rep.Ledger; l.Acknowledged < 250 || l.Accepted != l.Acknowledged || l.Lost != 0 {
+		t.Errorf("%+v", l)
 	}
 }
 
@@ -283,10 +348,10 @@ func TestLedgerOfARunningMeshNoticesWhatIsLost(t *testing.T) {
 func TestJournalOutOfReachIsNoticedBeforeAnythingIsBroken(t *testing.T) {
 	m, r := running(t)
 	for says, block := range map[string]string{
-		"connection refused":  `  ledger { journals = ["http://127.0.0.1:1/journal"] }`,
-		"status 404":          fmt.Sprintf(`  ledger { journals = ["http://%s/v1/nothing"] }`, m.Regions[0].Agents[0].AdminAddr()),
-		"services keep their": "  invariant \"nothing is lost\" {\n metric = \"lost\"\n at_most = 0\n }",
-		"journal: line 1":     fmt.Sprintf(`  ledger { journals = ["http://%s/"] }`, m.Regions[0].Instances[0].Addr()),
+		"connection refused": `  ledger { journals = ["http://127.0.0.1:1/journal"] }`,
+		"status 401":         fmt.Sprintf(`  ledger { journals = ["http://%s/v1/nothing"] }`, m.Regions[0].Agents[0].AdminAddr()),
+		"where the services": "  invariant \"nothing is lost\" {\n metric = \"lost\"\n at_most = 0\n }",
+		"journal: line 1":    fmt.Sprintf(`  ledger { journals = ["http://%s/"] }`, m.Regions[0].Instances[0].Addr()),
 	} {
 		began := time.Now()
 		if _, err := Run(t.Context(), parse(t, with(short, block), "30000"), Options{Running: r}); err == nil || !strings.Contains(err.Error(), says) {

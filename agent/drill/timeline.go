@@ -145,6 +145,7 @@ func (r *record) fillSeen(t *timeline) {
 	}
 }
 
+// fillThresholds takes a sample to hold until the next one is due, and a little longer.
 func (r *record) fillThresholds(t *timeline) {
 	for n := range t.slots {
 		t.slots[n].threshold = map[string]float64{}
@@ -154,7 +155,8 @@ func (r *record) fillThresholds(t *timeline) {
 			return
 		}
 		for _, p := range s.points {
-			if n := int(math.Floor((p.at.Sub(r.began) - t.from).Seconds() / t.width.Seconds())); n >= 0 && n < len(t.slots) {
+			seen := p.at.Sub(r.began) - t.from
+			for n := max(int(seen/t.width), 0); n < len(t.slots) && time.Duration(n)*t.width <= seen+sampleEvery*3/2; n++ {
 				highest := t.slots[n].threshold
 				highest[s.region] = max(highest[s.region], p.value)
 			}
