@@ -239,12 +239,7 @@ func (x *exercise) bar(b judge.Bar, from, until time.Time) {
 
 // success judges the share of messages that succeeded within a time.
 func (x *exercise) success(name string, some []message, within time.Duration, least float64, from, until time.Time) {
-	var bad []message
-	for _, m := range some {
-		if !m.ok() || m.Took > within {
-			bad = append(bad, m)
-		}
-	}
+	bad := tooLate(some, within)
 	share := 100 * float64(len(some)-len(bad)) / float64(max(len(some), 1))
 	b := judge.AtLeast(fmt.Sprintf("%s, of %d", name, len(some)), share, "%", least)
 	if need := x.samples(least); len(some) < need {
@@ -252,6 +247,16 @@ func (x *exercise) success(name string, some []message, within time.Duration, le
 	}
 	x.bar(b, from, until)
 	x.examples(b, bad)
+}
+
+// tooLate are the messages that did not succeed within a time.
+func tooLate(some []message, within time.Duration) (bad []message) {
+	for _, m := range some {
+		if !m.ok() || m.Took > within {
+			bad = append(bad, m)
+		}
+	}
+	return bad
 }
 
 // samples that a claim about a share needs.
