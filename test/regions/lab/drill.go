@@ -20,6 +20,7 @@ type drill struct {
 
 	homes   []string              // regions that SDK devices know; nil: all
 	prepare func(*exercise) error // before anything is measured; nil: nothing
+	cleanUp func(*exercise) error // when all is judged; nil: nothing
 }
 
 func drillNames() (names []string) {
@@ -167,12 +168,17 @@ func (x *exercise) dismiss() {
 	}
 }
 
-// mend leaves the network as it was for the next drill.
+// mend leaves all as it was for the next drill.
 func (x *exercise) mend() error {
-	if err := x.wan.Do("heal"); err != nil {
-		return err
+	for _, line := range []string{"heal", "reset"} {
+		if err := x.wan.Do(line); err != nil {
+			return err
+		}
 	}
-	return x.wan.Do("reset")
+	if x.drill.cleanUp == nil {
+		return nil
+	}
+	return x.drill.cleanUp(x)
 }
 
 // pause waits while the devices send.

@@ -16,9 +16,13 @@ const (
 // under overload").
 const learned = 10 * time.Second
 
-func (x *exercise) ordinaryPace() error {
+func (x *exercise) ordinaryPace() error { return x.setPaces(ordinary, servedAtOnce) }
+
+func (x *exercise) noPace() error { return x.setPaces(0, 0) }
+
+func (x *exercise) setPaces(delay time.Duration, atOnce int) error {
 	for _, r := range x.regions {
-		if err := r.setPace(x.ctx, ordinary, servedAtOnce); err != nil {
+		if err := r.setPace(x.ctx, delay, atOnce); err != nil {
 			return err
 		}
 	}
@@ -26,11 +30,6 @@ func (x *exercise) ordinaryPace() error {
 }
 
 func (x *exercise) brownOut() error {
-	defer func() {
-		for _, r := range x.regions {
-			_ = r.setPace(x.ctx, 0, 0) // of a mesh that may be gone
-		}
-	}()
 	slow := x.region("eu-2")
 	from := x.mark("services of eu-2 take 200 ms, not 20")
 	if err := slow.setPace(x.ctx, tenfold, servedAtOnce); err != nil {
