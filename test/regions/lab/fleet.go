@@ -175,7 +175,7 @@ func (x *exercise) back(what string, lost, from, until time.Time, within time.Du
 			away++
 			c.at = until
 		}
-		took = append(took, c.at.Sub(from))
+		took = append(took, max(0, c.at.Sub(from)))
 	}
 	b := judge.AtMost(fmt.Sprintf("SDK devices of %s back, p99 of %d", what, len(took)), judge.Quantile(took, 0.99).Seconds(), "s", within.Seconds())
 	if len(took) == 0 {
