@@ -94,6 +94,7 @@ type Agent struct {
 	batches    *batches
 	buffers    sync.Pool
 
+	began    time.Time // set by Start
 	started  atomic.Bool
 	draining atomic.Bool
 	turning  sync.Mutex   // held from changing draining until the others were told
@@ -166,6 +167,7 @@ func (a *Agent) Start(context.Context) error {
 		return err
 	}
 	ctx := a.life
+	a.began = time.Now()
 	a.started.Store(true)
 	a.gossip.Join(a.cfg.Gossip.RetryJoin, a.cfg.Gossip.RetryJoinWAN)
 	a.refresh(time.Now())

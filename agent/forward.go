@@ -40,7 +40,7 @@ type failure struct {
 // forward sends the message along its plan until somebody answers.
 func (x *exchange) forward() {
 	d := &x.decision
-	plan := x.view.Plan(d.Target, d.Service.Failover, d.Route.Regions, nil)
+	plan := x.awaitWay()
 	if len(plan.Legs) == 0 {
 		x.refuse(http.StatusServiceUnavailable, reasonNoRegion, "no region can serve "+d.Target.String())
 		return

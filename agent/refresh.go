@@ -120,7 +120,8 @@ func (a *Agent) endpoint(region, agent, addr string) transport.Endpoint {
 }
 
 // notePlans counts how often the first region of a service's plan changes:
-// what a person would call a flap when it happens twice.
+// what a person would call a flap when it happens twice. What an agent learns
+// while it is young is no change.
 func (a *Agent) notePlans(v *policy.View) {
 	if v.Policy == nil {
 		return
@@ -133,7 +134,7 @@ func (a *Agent) notePlans(v *policy.View) {
 		}
 		was, known := a.firstRegion[name]
 		a.firstRegion[name] = first
-		if known && was != first {
+		if known && was != first && !a.young(v.Built) {
 			a.metrics.plans.WithLabelValues(name).Inc()
 			a.log.Info("plan changed", "service", name, "from", was, "to", first)
 		}

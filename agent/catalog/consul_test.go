@@ -141,8 +141,32 @@ func TestConsulKilledAndEmptiedKeepsLastKnownGood(t *testing.T) {
 	if c.log.count("level=ERROR") != 1 || c.gauge(t, "tidegate_catalog_errors_total", "empty") == 0 {
 		t.Error("the empty answer was not alarmed, or more than once")
 	}
-	placeInConsul(t, s, b, &api.AgentServiceCheck{TTL: "10m", Status: "critical"})
+	placeInConsul(t, s, b, &api.AgentServiceCheck{CheckID: "own", TTL: "10m", Status: "passing"})
+	if err := s.Client().Agent().UpdateTTL("own", "no answer", "fail"); err != nil {
+		t.Fatal(err)
+	}
 	await(t, c, "follows again", both(fresh, has(b, catalog.Critical)))
+}
+
+func TestConsulRestartedMakesNoInstanceSick(t *testing.T) {
+	t.Parallel()
+	s := consultest.Start(t, consultest.Config{DC: "eu-1"})
+	b := newBackend(t, "alarms", "alarms-1")
+	placeInConsul(t, s, b, &api.AgentServiceCheck{HTTP: "http://" + b.addr(), Interval: "5m", Timeout: "1s", Status: "passing"})
+	c := observe(t, s, consulConfig(s), "", "alarms")
+	await(t, c, "ready", has(b, catalog.Ready))
+	s.Kill()
+	await(t, c, "stale", stale(catalog.ErrUnavailable))
+	s.Restart()
+	consultest.Eventually(t, 10*time.Second, "Consul holds what it has not checked yet for critical", func() bool {
+		listed, _, err := s.Client().Health().Service("alarms", "", false, nil)
+		return err == nil && len(listed) == 1 && listed[0].Checks.AggregatedStatus() == api.HealthCritical
+	})
+	for until := time.Now().Add(time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+		if now := c.Snapshot(); !has(b, catalog.Ready)(now) {
+			t.Fatalf("before its check ran: %s", show(now))
+		}
+	}
 }
 
 func TestConsulTokenThatLosesItsRightsKeepsLastKnownGood(t *testing.T) {

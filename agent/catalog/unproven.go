@@ -10,8 +10,9 @@ import (
 // it has run once: Consul's way to keep the sick away from clients, by which one
 // restart takes all instances of a region away, for as long as their checks'
 // interval. Such a check has said nothing, so an instance that was ready stays
-// so, for doubtFor after Consul is back at most: a check whose output Consul is
-// told to discard never says anything.
+// so, for doubtFor after Consul is back at most: a check that runs and fails then
+// changes nothing but its output, which Consul tells minutes later, or never where
+// it is to discard it. Until then what fails is ejected by who calls it.
 const doubtFor = 30 * time.Second
 
 // unproven says that an instance is critical for checks that have not run yet,

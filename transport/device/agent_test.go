@@ -50,6 +50,7 @@ type broker struct {
 	published []*packets.Publish
 	open      map[io.Closer]func()
 	wires     []string
+	hushed    bool
 }
 
 // script is what a broker does. Nil fields are what a good one does.
@@ -127,6 +128,18 @@ func (b *broker) cut() {
 	}
 }
 
+// hush reads nothing more over QUIC, and says so; what else it says is read yet.
+func (b *broker) hush() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hushed = true
+	for c := range b.open {
+		if stream, ok := c.(*quic.Stream); ok {
+			stream.CancelRead(0)
+		}
+	}
+}
+
 func (b *broker) serve(wire string, rw io.ReadWriter, closer io.Closer, end func()) {
 	b.mu.Lock()
 	b.open[closer] = end
@@ -134,7 +147,11 @@ func (b *broker) serve(wire string, rw io.ReadWriter, closer io.Closer, end func
 	defer func() {
 		b.mu.Lock()
 		delete(b.open, closer)
+		hushed := b.hushed
 		b.mu.Unlock()
+		if hushed {
+			time.Sleep(wordTime)
+		}
 		_ = closer.Close()
 	}()
 	var writing sync.Mutex

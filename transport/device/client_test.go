@@ -158,6 +158,33 @@ func TestTheAgentsWordIsFollowed(t *testing.T) {
 	}
 }
 
+func TestTheAgentsWordIsHeardAlthoughItStoppedReadingFirst(t *testing.T) {
+	w := newTown(t)
+	other := w.broker(t, script{})
+	hushed := make(chan struct{})
+	var b *broker
+	b = w.broker(t, script{publish: func(int, *packets.Publish, func(encoder)) *packets.Puback { return nil }, greet: func(say func(encoder)) {
+		go func() {
+			<-hushed
+			b.hush()
+			time.Sleep(wordTime / 3) // the device notices that nothing is read
+			say(&packets.Disconnect{ReasonCode: packets.DisconnectUseAnotherServer, Properties: &packets.Properties{ServerReference: other.addr}})
+		}()
+	}})
+	cfg := w.quick(b)
+	cfg.NoTCP = true
+	client := open(t, cfg)
+	await(t, "a connection", func() bool { return client.State().Phase == Connected })
+	close(hushed)
+	for n := range 20 { // more than one is written to an agent that does not read
+		if _, err := client.Enqueue(Message{Topic: fmt.Sprint("t", n)}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(wordTime / 50)
+	}
+	await(t, "the agent that was named", func() bool { return client.State().Endpoint.Addr == other.addr })
+}
+
 // Two devices with one identity do not throw each other out for ever.
 func TestATakenOverDeviceStaysAway(t *testing.T) {
 	w := newTown(t)

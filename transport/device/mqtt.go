@@ -207,10 +207,24 @@ func (s *mqttSpeaker) write() {
 				err = w.Flush()
 			}
 			if err != nil {
+				s.awaitWord()
 				s.end(err)
 				return
 			}
 		}
+	}
+}
+
+// wordTime is how long an agent that takes nothing any more has to say why.
+const wordTime = 100 * time.Millisecond
+
+// awaitWord gives way to the agent's last word: over QUIC that it stops reading may
+// be known before what it sent ahead of that is read.
+func (s *mqttSpeaker) awaitWord() {
+	select {
+	case <-s.over:
+	case <-s.read:
+	case <-time.After(wordTime):
 	}
 }
 

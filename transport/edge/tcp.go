@@ -55,16 +55,27 @@ func (s *Server) serveTCP() {
 	s.acceptTCP(s.cfg.TCP, func(known *tcpConn) { s.greet(known, tls.Server(known, s.http.TLSConfig), web) })
 }
 
+// acceptAgain is how long the next connection waits after one that could not be
+// taken: there was no file descriptor for it, say.
+const acceptAgain = 100 * time.Millisecond
+
 // acceptTCP lets connections in by the gate, before TLS, until the listener
 // closes.
 func (s *Server) acceptTCP(l net.Listener, serve func(*tcpConn)) {
-	for {
+	for failing := false; ; {
 		conn, err := l.Accept()
-		if err != nil {
-			if s.accepting.Err() == nil {
-				s.log.Error("TCP listener stopped", "address", l.Addr(), "error", err)
-			}
+		if errors.Is(err, net.ErrClosed) {
 			return
+		}
+		if failing != (err != nil) {
+			failing = err != nil
+			s.sayAccepting(l, err)
+		}
+		if err != nil {
+			if !s.pause(acceptAgain) {
+				return
+			}
+			continue
 		}
 		known := &tcpConn{Conn: conn, s: s, began: time.Now(), known: &connection{place: place{proto: protoTCP}, cut: func() { reset(conn) }}}
 		if err := s.gate.enter(&known.known.place, conn.RemoteAddr()); err != nil {
@@ -78,6 +89,24 @@ func (s *Server) acceptTCP(l net.Listener, serve func(*tcpConn)) {
 				serve(known)
 			}
 		})
+	}
+}
+
+func (s *Server) sayAccepting(l net.Listener, err error) {
+	if err != nil {
+		s.log.Error("TCP connections are not taken, trying on", "address", l.Addr(), "error", err)
+		return
+	}
+	s.log.Info("TCP connections are taken again", "address", l.Addr())
+}
+
+// pause returns false when the server ends before.
+func (s *Server) pause(d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-s.life.Done():
+		return false
 	}
 }
 

@@ -28,6 +28,7 @@ type agent struct {
 	region *region
 	dir    string
 	run    []string // what "agent --config FILE" is put behind; none: the mesh's tidegate
+	faults bool     // it takes some
 	proc   *child.Process
 }
 
@@ -91,7 +92,13 @@ catalog {
 policy {
   consul_kv = "tidegate/policy"
 }
-`))
+{{if .Faults}}
+fault {
+  enabled = true
+  addr    = "{{.IP}}:7445"
+  token   = "{{.Token}}"
+}
+{{end}}`))
 
 //go:embed policy.hcl
 var samplePolicy []byte
@@ -116,6 +123,7 @@ func (a *agent) start() error {
 	var text bytes.Buffer
 	err := agentTemplate.Execute(&text, map[string]any{
 		"Name": a.name, "Region": a.region.name, "Group": a.region.group, "IP": a.IP, "Consul": a.region.consulAddr(),
+		"Faults": a.faults, "Token": operatorToken,
 	})
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ type drill struct {
 
 	homes   []string              // regions that SDK devices know; nil: all
 	prepare func(*exercise) error // before anything is measured; nil: nothing
+	cleanUp func(*exercise) error // when all is judged; nil: nothing
 }
 
 func drillNames() (names []string) {
@@ -167,12 +168,17 @@ func (x *exercise) dismiss() {
 	}
 }
 
-// mend leaves the network as it was for the next drill.
+// mend leaves all as it was for the next drill.
 func (x *exercise) mend() error {
-	if err := x.wan.Do("heal"); err != nil {
-		return err
+	for _, line := range []string{"heal", "reset"} {
+		if err := x.wan.Do(line); err != nil {
+			return err
+		}
 	}
-	return x.wan.Do("reset")
+	if x.drill.cleanUp == nil {
+		return nil
+	}
+	return x.drill.cleanUp(x)
 }
 
 // pause waits while the devices send.
@@ -239,12 +245,7 @@ func (x *exercise) bar(b judge.Bar, from, until time.Time) {
 
 // success judges the share of messages that succeeded within a time.
 func (x *exercise) success(name string, some []message, within time.Duration, least float64, from, until time.Time) {
-	var bad []message
-	for _, m := range some {
-		if !m.ok() || m.Took > within {
-			bad = append(bad, m)
-		}
-	}
+	bad := tooLate(some, within)
 	share := 100 * float64(len(some)-len(bad)) / float64(max(len(some), 1))
 	b := judge.AtLeast(fmt.Sprintf("%s, of %d", name, len(some)), share, "%", least)
 	if need := x.samples(least); len(some) < need {
@@ -252,6 +253,16 @@ func (x *exercise) success(name string, some []message, within time.Duration, le
 	}
 	x.bar(b, from, until)
 	x.examples(b, bad)
+}
+
+// tooLate are the messages that did not succeed within a time.
+func tooLate(some []message, within time.Duration) (bad []message) {
+	for _, m := range some {
+		if !m.ok() || m.Took > within {
+			bad = append(bad, m)
+		}
+	}
+	return bad
 }
 
 // samples that a claim about a share needs.

@@ -4,7 +4,9 @@ package lab
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -24,8 +26,9 @@ type fleet struct {
 	*player
 	agents map[string]*agent // by edge
 
-	mu      sync.Mutex // guards reports
+	mu      sync.Mutex // guards what follows
 	reports []report
+	log     *os.File // what they tell is among the logs, too
 }
 
 // startFleet has the devices connect to agents of some regions, and publish.
@@ -33,7 +36,11 @@ func (x *exercise) startFleet(regions []string) error {
 	if err := x.issueFleet(x.ctx); err != nil {
 		return err
 	}
-	f := &fleet{agents: map[string]*agent{}}
+	log, err := os.OpenFile(x.log("fleet-"+x.drill.name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	f := &fleet{agents: map[string]*agent{}, log: log}
 	o := orders{CA: x.caFile(), Dir: x.deviceDir(), First: deviceCount, Devices: fleetSize, Pause: time.Second}
 	for _, a := range x.agents() {
 		f.agents[a.edge()] = a
@@ -41,8 +48,8 @@ func (x *exercise) startFleet(regions []string) error {
 			o.Endpoints = append(o.Endpoints, device.Endpoint{Addr: a.edge(), Region: a.region.name})
 		}
 	}
-	var err error
 	if f.player, err = play(x.mesh, roleFleet, o, f.take); err != nil {
+		_ = log.Close()
 		return err
 	}
 	x.fleet = f
@@ -52,6 +59,11 @@ func (x *exercise) startFleet(regions []string) error {
 		}
 		return nil
 	})
+}
+
+func (f *fleet) stop() {
+	f.player.stop()
+	_ = f.log.Close() // again after a drill that came to its end
 }
 
 // issueFleet makes the certificates of the fleet, once.
@@ -75,6 +87,7 @@ func (f *fleet) take(r report) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reports = append(f.reports, r)
+	_ = json.NewEncoder(f.log).Encode(r)
 }
 
 // told is a copy of what was told so far.
@@ -162,7 +175,7 @@ func (x *exercise) back(what string, lost, from, until time.Time, within time.Du
 			away++
 			c.at = until
 		}
-		took = append(took, c.at.Sub(from))
+		took = append(took, max(0, c.at.Sub(from)))
 	}
 	b := judge.AtMost(fmt.Sprintf("SDK devices of %s back, p99 of %d", what, len(took)), judge.Quantile(took, 0.99).Seconds(), "s", within.Seconds())
 	if len(took) == 0 {

@@ -24,8 +24,8 @@ type footprint struct {
 // of each request or each reconnection is far beyond it.
 const (
 	mostGrowth         = 1.2
-	goroutineAllowance = 50
-	heapAllowance      = 8 // MiB
+	goroutineAllowance = 25
+	heapAllowance      = 2 // MiB
 )
 
 func (f footprint) most() footprint {

@@ -176,6 +176,30 @@ func TestRegionCutOffIsLeftWithinItsPromiseAndComesBack(t *testing.T) {
 	}
 }
 
+func TestAgentsGoOnWithoutRoomOnTheirDiskAndWithoutFiles(t *testing.T) {
+	p := launch(t, "--short", "--bars", "--drill", "disk-full,no-files")
+	judged := map[string]int{}
+	for {
+		l, ok := p.next(t)
+		if !ok {
+			break
+		}
+		drill, _, _ := strings.Cut(l.Bar, ": ")
+		judged[drill]++
+		t.Logf("%s: %.2f %s %v %s", l.Bar, l.Value, l.Bound, l.Pass, l.Refused)
+		if !l.Pass && l.Refused == "" {
+			t.Errorf("%s: %.2f, bound %s", l.Bar, l.Value, l.Bound)
+		}
+	}
+	err := p.cmd.Wait()
+	if len(judged) != 2 || judged["disk-full"] < 10 || judged["no-files"] < 10 {
+		t.Errorf("bars: %v", judged)
+	}
+	if t.Failed() {
+		t.Logf("it ended with %v, and said:\n%s", err, p.stderr.String())
+	}
+}
+
 func TestNothingIsLeftAfterCtrlCNorAfterACrash(t *testing.T) {
 	for _, c := range []struct {
 		signal syscall.Signal
