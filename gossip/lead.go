@@ -198,7 +198,7 @@ func (m *Mesh) publishVector(v *Vector, now time.Time) {
 func (m *Mesh) publishDelta(v *Vector, now time.Time) {
 	l, r := &m.book.lead, m.knownRegion(m.cfg.Region, now)
 	l.deltaSent = now
-	d := deltaFrame{Region: v.Region, Table: r.base.version.Seq, Previous: r.vector.Version.Seq, Entries: l.told.next(v.Targets, 1, vectorBudget)}
+	d := deltaFrame{Region: v.Region, Table: r.base.version.Seq, Previous: r.vector.Version.Seq, Entries: l.told.next(v.Targets, 1, vectorBudget.among(len(m.book.lan)))}
 	l.version.Seq++
 	d.Version = l.version
 	frame := m.signer.Load().seal(kindDelta, d.encode())

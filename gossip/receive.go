@@ -14,6 +14,7 @@ const (
 type arrival struct {
 	pool  *pool
 	frame []byte
+	share share // set: a bundle to be passed on, nothing else
 }
 
 // deliver takes a message from memberlist without blocking: a frame or several.
@@ -22,12 +23,22 @@ func (m *Mesh) deliver(p *pool, message []byte) {
 		m.deliverFrame(p, message)
 		return
 	}
-	for _, frame := range splitBundle(message) {
+	frames := splitBundle(message)
+	for _, frame := range frames {
 		m.deliverFrame(p, frame)
+	}
+	if s, ok := shareOf(message); ok && p == m.lan {
+		m.enqueue(arrival{pool: p, frame: joinBundle(frames), share: s})
 	}
 }
 
 func (m *Mesh) deliverFrame(p *pool, frame []byte) {
+	m.enqueue(arrival{pool: p, frame: frame})
+}
+
+// enqueue copies the frame.
+func (m *Mesh) enqueue(a arrival) {
+	frame := a.frame
 	if len(frame) > MaxFrame {
 		m.metrics.drop(dropTooLarge)
 		return
@@ -37,8 +48,9 @@ func (m *Mesh) deliverFrame(p *pool, frame []byte) {
 		m.metrics.drop(dropOverflow)
 		return
 	}
+	a.frame = bytes.Clone(frame)
 	select {
-	case m.inbox <- arrival{p, bytes.Clone(frame)}:
+	case m.inbox <- a:
 	default:
 		m.inboxSize.Add(-int64(len(frame)))
 		m.metrics.drop(dropOverflow)
@@ -47,6 +59,10 @@ func (m *Mesh) deliverFrame(p *pool, frame []byte) {
 
 // receive handles one frame and counts it when it is dropped.
 func (m *Mesh) receive(a arrival, now time.Time) error {
+	if a.share.groups > 0 {
+		m.relay(a, now)
+		return nil
+	}
 	kind, err := m.accept(a, now)
 	if err != nil {
 		m.metrics.drop(reasonOf(err))
