@@ -119,13 +119,23 @@ func (m *Mesh) news(v, held Version, arrived time.Time, now time.Time) (bool, er
 	return false, refuse(dropStale, ErrStale, "version %s, %s is held", v, held)
 }
 
+// newsOf is news of a region. When it is the own one, and somebody speaks for it in an
+// earlier term than is held, the other gateways are told.
+func (m *Mesh) newsOf(r *region, v, held Version, arrived, now time.Time) (bool, error) {
+	fresh, err := m.news(v, held, arrived, now)
+	if err != nil && r.name == m.cfg.Region && v.Term < r.newest().Term {
+		m.contradict(r, now)
+	}
+	return fresh, err
+}
+
 func (m *Mesh) acceptDigest(e *envelope, a arrival, now time.Time) error {
 	d, err := decodeDigest(e.payload)
 	if err != nil {
 		return err
 	}
 	if r := m.book.regions[d.Region]; r != nil && r.digest != nil {
-		if fresh, err := m.news(d.Version, r.digest.Version, r.digestArrived, now); !fresh {
+		if fresh, err := m.newsOf(r, d.Version, r.digest.Version, r.digestArrived, now); !fresh {
 			return err
 		}
 	}
@@ -180,7 +190,7 @@ func (m *Mesh) acceptVector(e *envelope, a arrival, now time.Time) error {
 			}
 			return nil
 		}
-		if fresh, err := m.news(h.Version, r.vector.Version, r.vectorArrived, now); !fresh {
+		if fresh, err := m.newsOf(r, h.Version, r.vector.Version, r.vectorArrived, now); !fresh {
 			return err
 		}
 	}
