@@ -94,7 +94,7 @@ func (m *Mesh) acceptDelta(e *envelope, a arrival, now time.Time) error {
 			return nil
 		}
 		if !r.base.bears(d) {
-			if fresh, err := m.news(d.Version, r.vector.Version, r.vectorArrived, now); !fresh {
+			if fresh, err := m.newsOf(r, d.Version, r.vector.Version, r.vectorArrived, now); !fresh {
 				return err
 			}
 		}

@@ -55,7 +55,7 @@ func TestLargestMetadataFitsItsBound(t *testing.T) {
 	}
 	got, run, err := decodeMeta("a", b)
 	m.Name = "a"
-	if err != nil || got != m || run != (running{1<<64 - 1, formatDelta}) {
+	if err != nil || got != m || run != (running{1<<64 - 1, formatRelay}) {
 		t.Errorf("got %+v, %+v, %v", got, run, err)
 	}
 }

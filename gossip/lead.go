@@ -22,6 +22,8 @@ type lead struct {
 	rtts       map[string]time.Duration
 	deltaSent  time.Time
 	told       *teller // nil before the first whole vector
+
+	contradicted time.Time // another's earlier term
 }
 
 // heardLead notes a report of the own region that this agent did not just
@@ -33,6 +35,22 @@ func (m *Mesh) heardLead(from string, now time.Time) {
 		m.cfg.Logger.Info("another agent speaks for the region, this one stops", "other", from, "term", l.version.Term)
 		m.stopLeading()
 	}
+}
+
+// contradict lets the gateways hear the newest report of the region. Who was cut off
+// from them, led by itself and is back before anybody found it dead has one of a later
+// term: it would refuse theirs as old, until the lead takes up a term above.
+func (m *Mesh) contradict(r *region, now time.Time) {
+	l := &m.book.lead
+	if !m.book.role.gateway || now.Sub(l.contradicted) < m.cfg.Timing.LeadSilence/2 {
+		return
+	}
+	l.contradicted = now
+	frame := r.base.frame
+	if r.digest != nil && r.digest.Version.Term == r.newest().Term {
+		frame = r.digestFrame
+	}
+	m.send(sending{pool: m.lan, to: m.fellows(), frame: frame, topic: "contradiction", reliable: len(frame) > maxDatagram})
 }
 
 func (m *Mesh) stopLeading() {
@@ -90,7 +108,7 @@ func (m *Mesh) takeLead(now time.Time) {
 	if r := m.book.regions[m.cfg.Region]; r != nil {
 		newest = r.newest()
 	}
-	*l = lead{first: true, firstSince: l.firstSince, other: l.other, leading: true, version: Version{Term: newest.Term + 1}}
+	*l = lead{first: true, firstSince: l.firstSince, other: l.other, leading: true, version: Version{Term: newest.Term + 1}, contradicted: l.contradicted}
 	m.book.dirty = true
 	m.metrics.terms.Inc()
 	m.cfg.Logger.Info("lead of the region", "term", l.version.Term)
@@ -198,7 +216,7 @@ func (m *Mesh) publishVector(v *Vector, now time.Time) {
 func (m *Mesh) publishDelta(v *Vector, now time.Time) {
 	l, r := &m.book.lead, m.knownRegion(m.cfg.Region, now)
 	l.deltaSent = now
-	d := deltaFrame{Region: v.Region, Table: r.base.version.Seq, Previous: r.vector.Version.Seq, Entries: l.told.next(v.Targets, 1, vectorBudget)}
+	d := deltaFrame{Region: v.Region, Table: r.base.version.Seq, Previous: r.vector.Version.Seq, Entries: l.told.next(v.Targets, 1, vectorBudget.among(len(m.book.lan)))}
 	l.version.Seq++
 	d.Version = l.version
 	frame := m.signer.Load().seal(kindDelta, d.encode())

@@ -197,3 +197,70 @@ func TestSecondInTurnKeepsQuietWhenTheFirstPassedAVectorOn(t *testing.T) {
 		t.Error("the first gateway waits")
 	}
 }
+
+func TestWhoLedByItselfForAMomentHearsTheLeadAgain(t *testing.T) {
+	f := newFleet(t)
+	f.mod = func(c *Config) {
+		c.Timing.LAN.PushPull = time.Hour // nothing else brings the later term
+		c.Timing.LAN.SuspicionMult = 40   // nobody is found dead, which would
+	}
+	f.regions(map[string][]string{"eu-1": {"a", "b", "c"}})
+	all := func(of func(*State) bool) func() bool {
+		return func() bool {
+			for _, m := range f.meshes {
+				if !of(m.State()) {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	within(t, 5*time.Second, "all have their region's report", all(func(s *State) bool {
+		return len(s.Members) == 3 && s.Regions["eu-1"].Vector != nil
+	}))
+	lead := f.meshes["a"].State().Lead
+	other := f.meshes["a"].State().Gateways[2]
+	f.net.move("island", other)
+	within(t, 5*time.Second, other+" leads by itself", func() bool { return f.meshes[other].State().IsLead })
+	f.net.move("", other)
+	within(t, 5*time.Second, "all follow one again", func() bool {
+		newest := f.meshes[lead].State()
+		return newest.IsLead && all(func(s *State) bool {
+			v := s.Regions["eu-1"].Vector
+			return v.Version.Term == newest.Term && len(v.Agents) == 3
+		})()
+	})
+}
+
+func TestGatewaysThatSpeakInAnEarlierTermAreToldOnceInAWhile(t *testing.T) {
+	s := newStage(t)
+	for _, name := range []string{"eu-1", "us-1"} {
+		r := s.knownRegion(name, s.begun)
+		r.digest, r.digestFrame, r.digestArrived = &Digest{Version: Version{Term: 2, Seq: 5}}, []byte("newest of "+name), s.begun
+	}
+	for _, c := range []struct {
+		what    string
+		region  string
+		heard   Version
+		after   time.Duration
+		gateway bool
+		told    bool
+	}{
+		{"an earlier term", "eu-1", Version{1, 99}, 0, true, true},
+		{"again soon", "eu-1", Version{1, 100}, 100 * time.Millisecond, true, false},
+		{"again later", "eu-1", Version{1, 101}, 600 * time.Millisecond, true, true},
+		{"no gateway", "eu-1", Version{1, 102}, 2 * time.Second, false, false},
+		{"the same term", "eu-1", Version{2, 4}, 4 * time.Second, true, false},
+		{"another region's", "us-1", Version{1, 99}, 6 * time.Second, true, false},
+	} {
+		r := s.book.regions[c.region]
+		s.book.role.gateway = c.gateway
+		if fresh, err := s.newsOf(r, c.heard, r.digest.Version, s.begun, s.begun.Add(c.after)); fresh || err == nil {
+			t.Errorf("%s: fresh %t, %v", c.what, fresh, err)
+		}
+		sent := s.sent()
+		if told := len(sent["first"]) == 1 && string(sent["first"][0]) == "newest of eu-1"; told != c.told || !told && len(sent) > 0 {
+			t.Errorf("%s: sent %q", c.what, sent)
+		}
+	}
+}

@@ -148,7 +148,7 @@ func (m *Mesh) sendLoad(now time.Time) {
 }
 
 func (m *Mesh) sendLoadDelta(to []*poolPeer, load *Load) {
-	b, room := &m.book, loadBudget
+	b, room := &m.book, loadBudget.among(len(m.book.lan))
 	if slices.Contains(b.gateways, m.cfg.Name) {
 		room = room.half()
 	}

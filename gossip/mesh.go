@@ -33,6 +33,7 @@ type Mesh struct {
 	keyMu   sync.Mutex    // one change of the keyring at a time
 	answers *rate.Limiter // certificates
 	reports *rate.Limiter // bytes of reports that were asked for
+	relays  *rate.Limiter // bytes passed on to a group
 	metrics *meshMetrics
 
 	signer atomic.Pointer[signer]
@@ -80,6 +81,7 @@ func New(cfg Config) (*Mesh, error) {
 		cfg: cfg, life: rand.Uint64(),
 		answers: rate.NewLimiter(certificateAnswers, certificateAnswers),
 		reports: rate.NewLimiter(answerBytes, answerBytes),
+		relays:  rate.NewLimiter(relayedBytes, relayedBytes),
 		metrics: newMeshMetrics(cfg.Name),
 		changed: make(chan struct{}, 1), wake: make(chan struct{}, 1), joinNow: make(chan struct{}, 1),
 		roleChanged: make(chan struct{}, 1), metaChanged: make(chan struct{}, 1),

@@ -34,6 +34,7 @@ const (
 const (
 	formatWhole = 1 // whole loads and vectors
 	formatDelta = 2 // also what changed since, and several frames in one message
+	formatRelay = 3 // also passes on what is for a group
 )
 
 // running is what an agent announces of its process beside its Meta.
@@ -52,7 +53,7 @@ func (m *Meta) encode(life uint64) []byte {
 	b = appendText(b, metaVersion, m.Version)
 	b = appendBool(b, metaDraining, m.Draining)
 	b = appendFixed(b, metaLife, life)
-	return appendUint(b, metaFormat, formatDelta)
+	return appendUint(b, metaFormat, formatRelay)
 }
 
 func decodeMeta(name string, b []byte) (m Meta, run running, err error) {

@@ -7,8 +7,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Deltas of all regions reach a region's agents in one hop from a gateway, as
-// many in a datagram as fit: a frame by itself costs half as much again. The
+// Deltas of all regions reach a region's agents in one hop from a gateway, or two
+// (see relay), as many in a datagram as fit: a frame by itself costs half as much again. The
 // gateways share the regions between them.
 
 // pullAgain is how long a pull may take before it is given up for lost.
@@ -18,6 +18,7 @@ const pullAgain = 500 * time.Millisecond
 type passing struct {
 	frames [][]byte
 	since  time.Time
+	turn   uint64 // of relays
 }
 
 func (m *Mesh) passLater(frame []byte, now time.Time) {
@@ -33,12 +34,10 @@ func (m *Mesh) passDeltas(now time.Time) {
 	if len(p.frames) == 0 || now.Sub(p.since) < m.cfg.Timing.FanoutStep-m.cfg.Timing.Tick/2 {
 		return
 	}
-	to := m.others()
-	to = slices.DeleteFunc(to, func(peer *poolPeer) bool { return peer.format < formatDelta })
-	for _, message := range packFrames(p.frames, maxDatagram) {
-		m.send(sending{pool: m.lan, to: to, frame: message, topic: "deltas", reliable: len(message) > maxDatagram})
+	for _, bundle := range packFrames(p.frames, maxDatagram) {
+		m.spread(bundle, now)
 	}
-	*p = passing{}
+	p.frames, p.since = nil, time.Time{}
 }
 
 // packFrames puts frames into bundles of at most limit bytes, in order; a frame

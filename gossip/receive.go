@@ -14,6 +14,7 @@ const (
 type arrival struct {
 	pool  *pool
 	frame []byte
+	share share // set: a bundle to be passed on, nothing else
 }
 
 // deliver takes a message from memberlist without blocking: a frame or several.
@@ -22,12 +23,22 @@ func (m *Mesh) deliver(p *pool, message []byte) {
 		m.deliverFrame(p, message)
 		return
 	}
-	for _, frame := range splitBundle(message) {
+	frames := splitBundle(message)
+	for _, frame := range frames {
 		m.deliverFrame(p, frame)
+	}
+	if s, ok := shareOf(message); ok && p == m.lan {
+		m.enqueue(arrival{pool: p, frame: joinBundle(frames), share: s})
 	}
 }
 
 func (m *Mesh) deliverFrame(p *pool, frame []byte) {
+	m.enqueue(arrival{pool: p, frame: frame})
+}
+
+// enqueue copies the frame.
+func (m *Mesh) enqueue(a arrival) {
+	frame := a.frame
 	if len(frame) > MaxFrame {
 		m.metrics.drop(dropTooLarge)
 		return
@@ -37,8 +48,9 @@ func (m *Mesh) deliverFrame(p *pool, frame []byte) {
 		m.metrics.drop(dropOverflow)
 		return
 	}
+	a.frame = bytes.Clone(frame)
 	select {
-	case m.inbox <- arrival{p, bytes.Clone(frame)}:
+	case m.inbox <- a:
 	default:
 		m.inboxSize.Add(-int64(len(frame)))
 		m.metrics.drop(dropOverflow)
@@ -47,6 +59,10 @@ func (m *Mesh) deliverFrame(p *pool, frame []byte) {
 
 // receive handles one frame and counts it when it is dropped.
 func (m *Mesh) receive(a arrival, now time.Time) error {
+	if a.share.groups > 0 {
+		m.relay(a, now)
+		return nil
+	}
 	kind, err := m.accept(a, now)
 	if err != nil {
 		m.metrics.drop(reasonOf(err))
@@ -103,13 +119,23 @@ func (m *Mesh) news(v, held Version, arrived time.Time, now time.Time) (bool, er
 	return false, refuse(dropStale, ErrStale, "version %s, %s is held", v, held)
 }
 
+// newsOf is news of a region. When it is the own one, and somebody speaks for it in an
+// earlier term than is held, the other gateways are told.
+func (m *Mesh) newsOf(r *region, v, held Version, arrived, now time.Time) (bool, error) {
+	fresh, err := m.news(v, held, arrived, now)
+	if err != nil && r.name == m.cfg.Region && v.Term < r.newest().Term {
+		m.contradict(r, now)
+	}
+	return fresh, err
+}
+
 func (m *Mesh) acceptDigest(e *envelope, a arrival, now time.Time) error {
 	d, err := decodeDigest(e.payload)
 	if err != nil {
 		return err
 	}
 	if r := m.book.regions[d.Region]; r != nil && r.digest != nil {
-		if fresh, err := m.news(d.Version, r.digest.Version, r.digestArrived, now); !fresh {
+		if fresh, err := m.newsOf(r, d.Version, r.digest.Version, r.digestArrived, now); !fresh {
 			return err
 		}
 	}
@@ -164,7 +190,7 @@ func (m *Mesh) acceptVector(e *envelope, a arrival, now time.Time) error {
 			}
 			return nil
 		}
-		if fresh, err := m.news(h.Version, r.vector.Version, r.vectorArrived, now); !fresh {
+		if fresh, err := m.newsOf(r, h.Version, r.vector.Version, r.vectorArrived, now); !fresh {
 			return err
 		}
 	}

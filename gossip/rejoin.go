@@ -17,8 +17,12 @@ func (m *Mesh) rejoin(ctx context.Context) {
 	lan, wan := make(chan struct{}, maxJoins), make(chan struct{}, maxJoins)
 	ticker := time.NewTicker(max(m.cfg.Timing.RejoinMin/2, 20*time.Millisecond))
 	defer ticker.Stop()
+	var strangers strangers
 	for {
 		m.startJoins(ctx, m.lan, m.lanBook, lan, &attempts)
+		if strangers.due(m.State(), m.cfg.Region, &m.cfg.Timing, time.Now()) {
+			attempts.Go(m.exchange)
+		}
 		if p := m.wan.Load(); p != nil {
 			m.startJoins(ctx, p, m.wanBook, wan, &attempts)
 		}

@@ -33,7 +33,19 @@ var (
 	loadBudget   = budget{urgent: 240, calm: 96} // half of it when loads come twice as often
 )
 
+const leastRoom = 56 // bytes: some eight targets
+
 func (b budget) half() budget { return budget{b.urgent / 2, b.calm / 2} }
+
+// among so many agents there is less room: in a large region every byte of a vector
+// goes to many, and every agent's load comes to the same three.
+func (b budget) among(agents int) budget {
+	if agents <= relayAbove {
+		return b
+	}
+	share := func(bytes int) int { return max(bytes*relayAbove/agents, min(bytes, leastRoom)) }
+	return budget{share(b.urgent), share(b.calm)}
+}
 
 // teller knows what was told of each target and picks what to tell next.
 type teller struct {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/tidegate/tidegate/gossip"
@@ -27,6 +28,7 @@ type fleet struct {
 	net    *network
 	agents []*agent
 	byName map[string]*agent
+	lost   atomic.Int64 // region that is cut off, plus one; 0: none
 }
 
 // authority issues stand-ins for certificates, as long as real ones.
@@ -73,7 +75,7 @@ func newFleet(regions, agents int) (*fleet, error) {
 		return nil, err
 	}
 	f := &fleet{byName: make(map[string]*agent)}
-	f.net = newNetwork(f.delay)
+	f.net = newNetwork(f.delay, f.through)
 	for r := range regions {
 		for a := range agents {
 			if err := f.add(ca, r, a); err != nil {
@@ -89,6 +91,13 @@ func (f *fleet) delay(from, to string) time.Duration {
 		return lanDelay
 	}
 	return wanDelay
+}
+
+// through says that what one agent sends to another arrives.
+func (f *fleet) through(from, to string) bool {
+	lost := int(f.lost.Load()) - 1
+	a, b := f.byName[from].region, f.byName[to].region
+	return a == b || a != lost && b != lost
 }
 
 func (f *fleet) add(ca *authority, r, a int) error {

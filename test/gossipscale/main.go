@@ -9,7 +9,7 @@
 // way) between regions. Bytes are those of memberlist's messages, encrypted, with
 // headers of IP and UDP or TCP, and those of vectors pulled over probes with 100
 // for QUIC; sent and received. The probes themselves, which measure liveness, are
-// not counted.
+// not counted. At the end a region is cut off.
 package main
 
 import (
@@ -27,7 +27,7 @@ import (
 type options struct {
 	json                      bool
 	regions, services, agents int
-	measure                   time.Duration
+	measure, settle           time.Duration
 	seed                      uint64
 }
 
@@ -47,6 +47,7 @@ func main() {
 	flag.IntVar(&o.services, "services", 200, "services of each region")
 	flag.IntVar(&o.agents, "agents", 5, "agents of each region")
 	flag.DurationVar(&o.measure, "for", 30*time.Second, "how long is measured")
+	flag.DurationVar(&o.settle, "settle", 15*time.Second, "how long it rests before that")
 	flag.Uint64Var(&o.seed, "seed", 1, "of what the services are asked")
 	flag.Parse()
 	if o.regions < 2 || o.regions > 250 || o.agents < 1 || o.agents > 250 || o.services < 1 {

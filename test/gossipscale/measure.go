@@ -14,7 +14,6 @@ import (
 
 const (
 	comeUp      = 90 * time.Second // for all to know all
-	settle      = 15 * time.Second // until everything rests, before it is measured
 	sampleEvery = 200 * time.Millisecond
 	wordEvery   = 10 * time.Millisecond
 	lastProbe   = time.Minute // memberlist's may outlive its pool by that much
@@ -31,7 +30,9 @@ type observer struct {
 	made map[string]map[gossip.Version]time.Time
 
 	digests, vectors, entries []float64     // ages, seconds
+	oldest                    []float64     // digest at an agent
 	word                      time.Duration // for an operator's word to reach all
+	gone                      time.Duration // for all to know that a region is cut off
 	unknown                   int
 }
 
@@ -125,15 +126,15 @@ func (w *observer) observe(o options) error {
 	begun := time.Now()
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
-	for !w.complete(len(w.regions)) {
+	for missing := w.missing(); missing != nil; missing = w.missing() {
 		if time.Since(begun) > comeUp {
-			return fmt.Errorf("not every agent knows every region after %s", comeUp)
+			return fmt.Errorf("not within %s: %w", comeUp, missing)
 		}
 		<-tick.C
 	}
 	up := time.Since(begun)
 	fmt.Fprintf(os.Stderr, "all know all after %.1f s\n", up.Seconds())
-	for calm := time.Now(); time.Since(calm) < settle; {
+	for calm := time.Now(); time.Since(calm) < o.settle; {
 		<-tick.C
 	}
 	for _, a := range w.fleet.agents {
@@ -158,7 +159,32 @@ func (w *observer) observe(o options) error {
 			a.before[c] = int64(float64(a.sent[c].Load()+a.received[c].Load()-a.before[c]) / span)
 		}
 	}
+	return w.lose()
+}
+
+// lose cuts the last region off and waits until every other agent knows.
+func (w *observer) lose() error {
+	lost := len(w.regions) - 1
+	begun := time.Now()
+	w.fleet.lost.Store(int64(lost) + 1)
+	tick := time.NewTicker(wordEvery)
+	defer tick.Stop()
+	for !w.allLeft(lost) {
+		if <-tick.C; time.Since(begun) > comeUp {
+			return fmt.Errorf("not every agent knows within %s that a region is gone", comeUp)
+		}
+	}
+	w.gone = time.Since(begun)
 	return nil
+}
+
+func (w *observer) allLeft(lost int) bool {
+	for _, a := range w.fleet.agents {
+		if a.region != lost && !slices.Contains(a.mesh.State().Down, regionName(lost)) {
+			return false
+		}
+	}
+	return true
 }
 
 // order gives an operator's word to an agent that is no gateway, where there is
@@ -195,19 +221,21 @@ func (w *observer) allTold() bool {
 	return true
 }
 
-func (w *observer) complete(regions int) bool {
+// missing says what keeps an agent from knowing the whole mesh.
+func (w *observer) missing() error {
+	each := len(w.fleet.agents) / len(w.regions)
 	for _, a := range w.fleet.agents {
 		s := a.mesh.State()
-		if len(s.Regions) != regions || len(s.Members) != len(w.fleet.agents)/regions {
-			return false
+		if len(s.Regions) != len(w.regions) || len(s.Members) != each {
+			return fmt.Errorf("%s knows %d of %d regions, and %d of %d agents of its own", a.name, len(s.Regions), len(w.regions), len(s.Members), each)
 		}
-		for _, r := range s.Regions {
+		for name, r := range s.Regions {
 			if r.Digest == nil || r.Vector == nil || len(r.Vector.Targets) == 0 {
-				return false
+				return fmt.Errorf("%s has no whole report of %s", a.name, name)
 			}
 		}
 	}
-	return true
+	return nil
 }
 
 // sample looks at every agent once.
@@ -215,7 +243,7 @@ func (w *observer) sample() {
 	for _, a := range w.fleet.agents {
 		s := a.mesh.State()
 		w.mu.Lock()
-		now := time.Now()
+		now, known := time.Now(), len(w.digests)
 		for i, r := range w.regions {
 			info := s.Regions[r.name]
 			if i == a.region || info.Digest == nil || info.Vector == nil {
@@ -227,6 +255,9 @@ func (w *observer) sample() {
 				name := r.services[w.rng.IntN(len(r.services))].name
 				w.entries = append(w.entries, r.age(name, info.Vector.Targets[name], now).Seconds())
 			}
+		}
+		if ages := w.digests[known:]; len(ages) > 0 {
+			w.oldest = append(w.oldest, slices.Max(ages))
 		}
 		w.mu.Unlock()
 	}
@@ -257,9 +288,11 @@ func (w *observer) judge() []bar {
 	}
 	bars := []bar{
 		limit("digest age at every agent, p99", quantile(w.digests, 0.99), "s", 1),
+		limit("the oldest digest at every agent, p99", quantile(w.oldest, 0.99), "s", 1),
 		limit("vector age at every agent, p99", quantile(w.vectors, 0.99), "s", 2),
 		limit("age of what a vector says of a service, p99", quantile(w.entries, 0.99), "s", 2),
 		limit("an operator's word at every agent", w.word.Seconds(), "s", 2),
+		limit("every agent knows that a region is gone", w.gone.Seconds(), "s", 1),
 		limit("bytes of a gateway, the busiest", quantile(gateways, 1), "kB/s", 64),
 	}
 	if len(others) > 0 {

@@ -46,14 +46,15 @@ func (t *traffic) total() int64 {
 // network connects memberlists inside this process: datagrams arrive after the
 // delay between their agents' regions, streams are pipes.
 type network struct {
-	delay func(from, to string) time.Duration // one way, between agents
+	delay   func(from, to string) time.Duration // one way, between agents
+	through func(from, to string) bool          // what is sent arrives
 
 	mu    sync.Mutex // guards ports
 	ports map[string]*port
 }
 
-func newNetwork(delay func(from, to string) time.Duration) *network {
-	return &network{delay: delay, ports: make(map[string]*port)}
+func newNetwork(delay func(from, to string) time.Duration, through func(from, to string) bool) *network {
+	return &network{delay: delay, through: through, ports: make(map[string]*port)}
 }
 
 // port is an agent's end of one pool.
@@ -101,7 +102,7 @@ func (p *port) WriteTo(b []byte, addr string) (time.Time, error) {
 	size := int64(len(b) + datagramHeaders)
 	p.traffic.sent[datagrams].Add(size)
 	to := p.net.find(addr)
-	if to == nil {
+	if to == nil || !p.net.through(p.agent, to.agent) {
 		return now, nil
 	}
 	packet := &memberlist.Packet{Buf: append([]byte(nil), b...), From: net.UDPAddrFromAddrPort(netip.MustParseAddrPort(p.addr))}
@@ -125,7 +126,7 @@ func (p *port) StreamCh() <-chan net.Conn           { return p.streams }
 
 func (p *port) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
 	to := p.net.find(addr)
-	if to == nil {
+	if to == nil || !p.net.through(p.agent, to.agent) {
 		return nil, errors.New("nobody listens")
 	}
 	near, far := net.Pipe()

@@ -182,13 +182,13 @@ func (v *ruling) plansChangeOnce() {
 		if i+allowed < len(at) {
 			until = at[i+allowed]
 		}
-		if n, who := v.planChanges(at[i], until); n-allowed+1 > most {
-			most, what = n-allowed+1, who
+		if n, who := v.planChanges(at[i], until); n-allowed > most {
+			most, what = n-allowed, who
 		}
 		i += allowed
 	}
-	v.bar(judge.AtMost("changes of a plan after one event", float64(most), "at an agent", 1), v.began, v.until)
-	if most > 1 {
+	v.bar(judge.AtMost("changes of a plan beyond one for each event", float64(most), "at an agent", 0), v.began, v.until)
+	if most > 0 {
 		v.out.say("    %s", what)
 	}
 }
