@@ -86,8 +86,10 @@ func (r *run) watch(ctx context.Context) *Abortion {
 // proves says that there was enough to judge by.
 func (v *Verdict) proves() bool { return v.Note == "" }
 
-// giveUp ends every fault of the drill at once.
+// giveUp ends every fault of the drill at once, although ctx has ended.
 func (r *run) giveUp(ctx context.Context, why *Abortion) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), letGo)
+	defer cancel()
 	fmt.Fprintf(r.out, "  %5.1f s  ABORTED: %s: %s\n", why.Seconds, why.Condition.Name, why.Condition.measured())
 	r.aborted = why
 	if err := r.mesh.heal(ctx); err != nil {
