@@ -15,6 +15,9 @@ drill "watching" {
   hypothesis = "devices do not notice"
   duration   = "4s"
   observe {}
+  steady {
+    success = 80
+  }
   step "slow" {
     at  = "1s"
     for = "2s"
