@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
-	"github.com/google/renameio/v2"
 
 	"github.com/tidegate/tidegate/agent/admin"
 	"github.com/tidegate/tidegate/agent/catalog"
@@ -28,7 +26,7 @@ type policies struct {
 	file    string
 	key     string
 	consul  *catalog.Consul // with key
-	kept    string          // where the last good policy of the KV lies, for a start without Consul
+	kept    *kept           // with key
 	log     *slog.Logger
 	metrics *metrics
 	changed chan struct{} // capacity 1
@@ -53,7 +51,7 @@ func newPolicies(a *Agent) (*policies, error) {
 		return p, p.loadFile()
 	}
 	p.source = "consul-kv:" + p.key
-	p.kept = filepath.Join(a.cfg.DataDir, "policy.hcl")
+	p.kept = &kept{file: filepath.Join(a.cfg.DataDir, "policy.hcl"), log: a.log}
 	consul, ok := a.catalog.(*catalog.Consul)
 	if !ok {
 		return nil, fmt.Errorf("policy.consul_kv: %w: needs a consul catalog", config.ErrInvalid)
@@ -141,13 +139,16 @@ func (p *policies) follow(ctx context.Context) {
 		p.followFile(ctx)
 		return
 	}
+	var keeping sync.WaitGroup
+	defer keeping.Wait()
+	keeping.Go(func() { p.kept.run(ctx) })
 	err := p.consul.WatchKV(ctx, p.key, func(value []byte, _ uint64) {
 		if len(value) == 0 {
 			p.noteAbsent()
 			return
 		}
 		if p.offer(policy.File{Name: p.key, Src: value}) == nil {
-			p.keep(value)
+			p.kept.keep(value)
 		}
 	})
 	if err != nil {
@@ -167,21 +168,12 @@ func (p *policies) noteAbsent() {
 
 // loadKept starts with the last policy that was good, if there is one.
 func (p *policies) loadKept() {
-	src, err := os.ReadFile(p.kept)
-	if errors.Is(err, os.ErrNotExist) {
-		return
-	}
-	if err == nil {
-		err = p.offer(policy.File{Name: p.kept, Src: src})
+	src, err := p.kept.read()
+	if err == nil && src != nil {
+		err = p.offer(policy.File{Name: p.kept.file, Src: src})
 	}
 	if err != nil {
-		p.log.Warn("kept policy is of no use", "file", p.kept, "error", err)
-	}
-}
-
-func (p *policies) keep(src []byte) {
-	if err := renameio.WriteFile(p.kept, src, 0o600); err != nil {
-		p.log.Warn("policy not kept for a start without Consul", "file", p.kept, "error", err)
+		p.log.Warn("kept policy is of no use", "file", p.kept.file, "error", err)
 	}
 }
 

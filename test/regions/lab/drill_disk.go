@@ -97,7 +97,7 @@ func (x *exercise) diskFull() error {
 		return err
 	}
 	written := await(x.ctx, 10*time.Second, func() error {
-		if !a.said(seen, "last known good is written again") {
+		if !a.said(seen, "last known good is written again") || !a.said(seen, "policy is kept again") {
 			return fmt.Errorf("agent %s does not say that it writes again", a.name)
 		}
 		return nil

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -29,7 +30,7 @@ const (
 )
 
 func (f footprint) most() footprint {
-	return footprint{f.goroutines*mostGrowth + goroutineAllowance, f.heap*mostGrowth + heapAllowance}
+	return footprint{math.Ceil(f.goroutines*mostGrowth + goroutineAllowance), math.Ceil(f.heap*mostGrowth + heapAllowance)}
 }
 
 func (a *agent) footprint(ctx context.Context) (f footprint, err error) {
