@@ -2,6 +2,7 @@
 # make dev     a whole mesh on this machine
 # make regions   three regions on an emulated WAN, with real Consul; ARGS="--drill region-cut", see docs/regions.md
 # make drills    all drills on it, one after the other; JSON=1 prints one JSON bar a line
+# make chaos   faults at random on them; ARGS="--seed 7 --for 20m", see docs/chaos.md
 # make test    everything; installs what it needs first
 # make lint    gofmt, vet, staticcheck
 # make bench   this agent, a bare handler and Caddy, in one run
@@ -45,6 +46,12 @@ regions: build
 .PHONY: drills
 drills:
 	@$(MAKE) regions ARGS="--drill all $(if $(JSON),--bars) $(ARGS)"
+
+.PHONY: chaos
+chaos: build
+	go build -o bin/chaos ./test/chaos
+	consul="$$(command -v consul || go tool -n -modfile=test/consul.mod consul)"; \
+	  exec bin/chaos --tidegate bin/tidegate --consul "$$consul" $(ARGS)
 
 .PHONY: tools
 tools:

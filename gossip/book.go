@@ -130,6 +130,7 @@ func newBook(cfg *Config) book {
 		overrides: make(map[string]*heldOverride),
 		asked:     make(map[string]asked),
 		loadAsked: make(map[string]bool),
+		passing:   passing{relayed: make(map[string]int)},
 
 		dirty: true,
 	}

@@ -128,7 +128,7 @@ func (m *Mesh) speak(now time.Time) {
 	if !l.leading {
 		return
 	}
-	if now.Sub(l.summed) < min(t.VectorChange, t.Digest)-t.Tick/2 {
+	if now.Sub(l.summed) < m.stretched(min(t.VectorChange, t.Digest))-t.Tick/2 {
 		return
 	}
 	l.summed = now
@@ -136,7 +136,7 @@ func (m *Mesh) speak(now time.Time) {
 	switch {
 	case m.wholeDue(v, now):
 		m.publishVector(v, now)
-	case l.told != nil && now.Sub(l.deltaSent) >= t.Delta-t.Tick/2:
+	case l.told != nil && now.Sub(l.deltaSent) >= m.stretched(t.Delta)-t.Tick/2:
 		m.publishDelta(v, now)
 	}
 	d := summarize(v)
@@ -216,12 +216,32 @@ func (m *Mesh) publishVector(v *Vector, now time.Time) {
 func (m *Mesh) publishDelta(v *Vector, now time.Time) {
 	l, r := &m.book.lead, m.knownRegion(m.cfg.Region, now)
 	l.deltaSent = now
-	d := deltaFrame{Region: v.Region, Table: r.base.version.Seq, Previous: r.vector.Version.Seq, Entries: l.told.next(v.Targets, 1, vectorBudget.among(len(m.book.lan)))}
+	d := deltaFrame{Region: v.Region, Table: r.base.version.Seq, Previous: r.vector.Version.Seq, Entries: l.told.next(v.Targets, 1, vectorBudget.relayedTo(m.largestRegion(), len(m.book.regions)))}
 	l.version.Seq++
 	d.Version = l.version
 	frame := m.signer.Load().seal(kindDelta, d.encode())
 	m.applyDelta(r, &d, frame, m.cfg.Name, now)
 	m.passLater(frame, now)
+}
+
+// stretched times between deltas are longer where they are relayed: so many go to
+// every agent that their heads and signatures are most of what it gets.
+func (m *Mesh) stretched(d time.Duration) time.Duration {
+	if m.largestRegion() <= relayAbove {
+		return d
+	}
+	return d * 6 / 5
+}
+
+// largestRegion is how many agents it has, as far as is known.
+func (m *Mesh) largestRegion() int {
+	most := len(m.book.lan)
+	for _, r := range m.book.regions {
+		if d, _ := r.newestDigest(); d != nil {
+			most = max(most, d.Agents)
+		}
+	}
+	return most
 }
 
 func (m *Mesh) publishDigest(d Digest, now time.Time) {

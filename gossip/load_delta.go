@@ -122,7 +122,11 @@ func (t *loadTeller) covers(load *Load, now time.Time) bool {
 func (m *Mesh) sendLoad(now time.Time) {
 	b := &m.book
 	every := m.cfg.Timing.Load
-	if !slices.Contains(b.gateways, m.cfg.Name) {
+	switch {
+	case slices.Contains(b.gateways, m.cfg.Name):
+	case len(b.lan) > relayAbove:
+		every *= 3
+	default:
 		every *= 2
 	}
 	if now.Sub(b.loadSent) < every {

@@ -16,9 +16,9 @@ const pullAgain = 500 * time.Millisecond
 
 // passing is deltas on their way to the LAN.
 type passing struct {
-	frames [][]byte
-	since  time.Time
-	turn   uint64 // of relays
+	frames  [][]byte
+	since   time.Time
+	relayed map[string]int // bytes, by agent that was asked to
 }
 
 func (m *Mesh) passLater(frame []byte, now time.Time) {
@@ -31,13 +31,21 @@ func (m *Mesh) passLater(frame []byte, now time.Time) {
 
 func (m *Mesh) passDeltas(now time.Time) {
 	p := &m.book.passing
-	if len(p.frames) == 0 || now.Sub(p.since) < m.cfg.Timing.FanoutStep-m.cfg.Timing.Tick/2 {
+	if len(p.frames) == 0 || now.Sub(p.since) < m.passGap()-m.cfg.Timing.Tick/2 {
 		return
 	}
 	for _, bundle := range packFrames(p.frames, maxDatagram) {
 		m.spread(bundle, now)
 	}
 	p.frames, p.since = nil, time.Time{}
+}
+
+// passGap is shorter where deltas are relayed: they are further apart there.
+func (m *Mesh) passGap() time.Duration {
+	if m.largestRegion() <= relayAbove {
+		return m.cfg.Timing.FanoutStep
+	}
+	return m.cfg.Timing.FanoutStep * 2 / 3
 }
 
 // packFrames puts frames into bundles of at most limit bytes, in order; a frame

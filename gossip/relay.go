@@ -12,7 +12,7 @@ import (
 
 // In a large region a gateway that sent every bundle of deltas to every agent would
 // send little else. So it parts the agents into a few groups, and sends to one of
-// each, by turns, which passes the bundle on to the others of its group. A relay
+// each, in turns, which passes the bundle on to the others of its group. A relay
 // that died costs its group one bundle, which is asked for: see mend.
 
 const (
@@ -34,10 +34,10 @@ const bundleShare protowire.Number = 2
 // live may differ without moving anybody else.
 type share struct{ groups, group int }
 
-// groupsOf so many agents: 4 of 47, 16 of 1,000. More would spare the gateways less,
+// groupsOf so many agents: 3 of 47, 15 of 1,000. More would spare the gateways less,
 // fewer lose more to a relay that died.
 func groupsOf(agents int) int {
-	return min(int(math.Ceil(math.Sqrt(float64(agents))/2)), maxGroups)
+	return max(min(int(math.Sqrt(float64(agents))/2), maxGroups), 1)
 }
 
 func (s share) has(agent string) bool {
@@ -72,13 +72,13 @@ func (m *Mesh) spread(bundle []byte, now time.Time) {
 	if len(to) == 0 {
 		return
 	}
-	m.book.passing.turn++
 	groups := groupsOf(len(to))
 	for n := range groups {
 		s := share{groups, n}
 		members := slices.DeleteFunc(slices.Clone(to), func(p *poolPeer) bool { return !s.has(p.node.Name) })
 		frame := bundle
 		if relay := m.relayOf(members, now); relay != nil {
+			m.book.passing.relayed[relay.node.Name] += len(bundle) * (len(members) - 1)
 			members, frame = []*poolPeer{relay}, s.appendTo(bundle)
 		}
 		m.send(sending{pool: m.lan, to: members, frame: frame, topic: "deltas"})
@@ -99,8 +99,8 @@ func (m *Mesh) readers() (gateways, others []*poolPeer) {
 	return gateways, others
 }
 
-// relayOf is whose turn it is to pass a bundle on, of those who can and are heard.
-// Nil when nobody can, or nobody is there to pass it on to.
+// relayOf is who passed on least so far, of those who can and are heard. Nil when
+// nobody can, or nobody is there to pass it on to.
 func (m *Mesh) relayOf(members []*poolPeer, now time.Time) *poolPeer {
 	able := slices.DeleteFunc(slices.Clone(members), func(p *poolPeer) bool {
 		return p.format < formatRelay || m.silent(p.node.Name, now)
@@ -108,8 +108,16 @@ func (m *Mesh) relayOf(members []*poolPeer, now time.Time) *poolPeer {
 	if len(able) == 0 || len(members) < 2 {
 		return nil
 	}
-	slices.SortFunc(able, func(a, b *poolPeer) int { return cmp.Compare(a.node.Name, b.node.Name) })
-	return able[m.book.passing.turn%uint64(len(able))]
+	relayed := m.book.passing.relayed
+	if slices.ContainsFunc(able, func(p *poolPeer) bool { _, known := relayed[p.node.Name]; return !known }) {
+		clear(relayed) // or whoever is new would do it all until it caught up
+		for _, p := range m.others() {
+			relayed[p.node.Name] = 0
+		}
+	}
+	return slices.MinFunc(able, func(a, b *poolPeer) int {
+		return cmp.Or(cmp.Compare(relayed[a.node.Name], relayed[b.node.Name]), cmp.Compare(a.node.Name, b.node.Name))
+	})
 }
 
 // relay passes a bundle on to the others of a group.

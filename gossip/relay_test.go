@@ -149,3 +149,22 @@ func TestAShareIsReadAsItWasWrittenAndLeavesTheFramesAlone(t *testing.T) {
 		t.Error("a bundle for everybody has a share")
 	}
 }
+
+func TestWhatIsRelayedOrComesFromManyHasLessRoom(t *testing.T) {
+	for _, c := range []struct {
+		agents, regions int
+		want            budget
+	}{
+		{5, 20, budget{205, 96}}, {16, 100, budget{205, 96}}, {17, 4, budget{205, 96}}, {50, 15, budget{116, 96}},
+		{50, 20, budget{50, 50}}, {1000, 100, budget{40, 40}},
+	} {
+		if got := vectorBudget.relayedTo(c.agents, c.regions); got != c.want {
+			t.Errorf("vector, %d agents, %d regions: %v", c.agents, c.regions, got)
+		}
+	}
+	for agents, want := range map[int]budget{1: {240, 96}, 16: {240, 96}, 24: {80, 80}, 50: {40, 40}, 1000: {40, 40}} {
+		if got := loadBudget.among(agents); got != want {
+			t.Errorf("load, %d agents: %v", agents, got)
+		}
+	}
+}

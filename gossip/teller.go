@@ -33,18 +33,36 @@ var (
 	loadBudget   = budget{urgent: 240, calm: 96} // half of it when loads come twice as often
 )
 
-const leastRoom = 56 // bytes: some eight targets
+const (
+	leastRoom   = 40    // bytes: some six targets
+	emptyDelta  = 150   // bytes: a delta without entries, with its part of a datagram's overhead
+	relayedEach = 4_000 // bytes of one delta of each region: every 600 ms and both ways they are 13 kB/s
+)
 
 func (b budget) half() budget { return budget{b.urgent / 2, b.calm / 2} }
 
-// among so many agents there is less room: in a large region every byte of a vector
-// goes to many, and every agent's load comes to the same three.
+// atMost so many bytes, but at least leastRoom.
+func (b budget) atMost(bytes int) budget {
+	bytes = max(bytes, leastRoom)
+	return budget{min(b.urgent, bytes), min(b.calm, bytes)}
+}
+
+// among so many agents there is less room in a load: all come to the same three.
 func (b budget) among(agents int) budget {
 	if agents <= relayAbove {
 		return b
 	}
-	share := func(bytes int) int { return max(bytes*relayAbove/agents, min(bytes, leastRoom)) }
-	return budget{share(b.urgent), share(b.calm)}
+	return b.atMost(b.urgent / 2 * relayAbove / agents)
+}
+
+// relayedTo so many agents, as the largest of so many regions has, there is less room
+// in a vector: where deltas are relayed every agent gets them all and sends them all
+// once more.
+func (b budget) relayedTo(agents, regions int) budget {
+	if agents <= relayAbove {
+		return b
+	}
+	return b.atMost(relayedEach/max(regions, 1) - emptyDelta)
 }
 
 // teller knows what was told of each target and picks what to tell next.

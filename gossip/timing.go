@@ -14,11 +14,11 @@ type Timing struct {
 
 	Tick time.Duration // how often the mesh looks at what is due; default 50 ms
 
-	Load      time.Duration // a gateway's load to its fellows; other agents' to the gateways take twice as long; default 250 ms
+	Load      time.Duration // a gateway's load to its fellows; other agents' to the gateways take twice as long, in large regions three times; default 250 ms
 	LoadFresh time.Duration // older loads are left out of the sums; default 2 s
 
-	Digest       time.Duration // lead's digest; sooner when it changes; default 10 s
-	Delta        time.Duration // lead's word on what changed in its vector, if anything; default 500 ms
+	Digest       time.Duration // lead's digest; sooner when it changes; default 30 s, for deltas tell it too
+	Delta        time.Duration // lead's word on what changed in its vector, if anything; a fifth longer where deltas are relayed; default 500 ms
 	VectorChange time.Duration // sums, and whole vectors at most this often; default 250 ms
 	VectorRepeat time.Duration // the least gap between whole vectors too large for a datagram, and what agents of an earlier version get; default 1 s
 	FanoutStep   time.Duration // the n-th gateway waits n steps for another's LAN copy before it sends its own; default 150 ms
@@ -68,7 +68,7 @@ func DefaultTiming() Timing {
 		Tick:         50 * time.Millisecond,
 		Load:         250 * time.Millisecond,
 		LoadFresh:    2 * time.Second,
-		Digest:       10 * time.Second,
+		Digest:       30 * time.Second,
 		Delta:        500 * time.Millisecond,
 		VectorChange: 250 * time.Millisecond, VectorRepeat: time.Second, FanoutStep: 150 * time.Millisecond,
 		LeadSilence: time.Second,

@@ -120,7 +120,7 @@ func TestWhatMakesNoSenseIsNotRead(t *testing.T) {
 		"", "# nothing", "10s", "10s for 5s", "10s for 5s explode eu-1", "soon for 5s isolate eu-1", "10s for 0s isolate eu-1", "-1s for 5s isolate eu-1",
 		"10s for 5s isolate", "10s for 5s isolate asia", "10s for 5s isolate eu-1 eu-2", "10s for 5s cut eu-1", "10s for 5s cut eu-1 eu-1",
 		"10s for 5s degrade eu-1 eu-2", "10s for 5s cut eu-1 eu-2 loss=2%", "10s for 5s kill-agent eu-1", "10s for 5s kill-agent eu-1-a4", "10s for 5s isolate all",
-		"20s for 5s isolate eu-1\n10s for 5s isolate eu-2",                                                                       // order
+		"60s for 5s pause-agent eu-1-a1\n10s for 5s pause-agent us-1-a1",                                                         // order
 		"10s for 5s isolate eu-1\n12s for 5s isolate eu-2",                                                                       // two regions
 		"10s for 5s isolate eu-1\n17s for 5s isolate eu-2",                                                                       // the first is hardly back
 		"10s for 5s cut eu-1 eu-2\n11s for 5s degrade eu-1 us-1 loss=2%",                                                         // no good way to stock

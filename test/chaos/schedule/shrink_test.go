@@ -49,3 +49,13 @@ func TestShrinkingThatIsEndedReturnsTheShortestSoFar(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 }
+
+func TestShrinkingTriesAgainWhatCouldNotGoAtFirst(t *testing.T) {
+	got, err := Shrink([]int{1, 9, 2, 3}, func(some []int) (bool, error) {
+		has := func(n int) bool { return slices.Contains(some, n) }
+		return has(3) && (!has(2) || has(1)), nil
+	})
+	if err != nil || !slices.Equal(got, []int{3}) {
+		t.Errorf("%v, %v", got, err)
+	}
+}

@@ -140,7 +140,7 @@ func (o *chaosOptions) run(ctx context.Context) (status int, err error) {
 	}
 	c := &chaos{schedule: s, log: log, out: out}
 	if err := c.run(ctx, o.options); err != nil {
-		return 1, err
+		return 1, errors.Join(err, o.tellFailure(c))
 	}
 	return exitStatus(c.all), o.tellFailure(c)
 }

@@ -96,7 +96,7 @@ func (c *chaos) follow(episodes [][]schedule.Event, done map[int]schedule.Done) 
 		if err := c.log.Add(d); err != nil {
 			return err
 		}
-		if err := c.missingNow(); err != nil {
+		if err := await(c.ctx, answered, c.missingNow); err != nil {
 			return fmt.Errorf("nothing is judged on a sick mesh: %w", err)
 		}
 	}
