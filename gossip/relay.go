@@ -34,10 +34,10 @@ const bundleShare protowire.Number = 2
 // live may differ without moving anybody else.
 type share struct{ groups, group int }
 
-// groupsOf so many agents: 3 of 47, 15 of 1,000. More would spare the gateways less,
+// groupsOf so many agents: 2 of 47, 10 of 1,000. More would spare the gateways less,
 // fewer lose more to a relay that died.
 func groupsOf(agents int) int {
-	return max(min(int(math.Sqrt(float64(agents))/2), maxGroups), 1)
+	return max(min(int(math.Sqrt(float64(agents))/3), maxGroups), 2)
 }
 
 func (s share) has(agent string) bool {
@@ -116,8 +116,16 @@ func (m *Mesh) relayOf(members []*poolPeer, now time.Time) *poolPeer {
 		}
 	}
 	return slices.MinFunc(able, func(a, b *poolPeer) int {
-		return cmp.Or(cmp.Compare(relayed[a.node.Name], relayed[b.node.Name]), cmp.Compare(a.node.Name, b.node.Name))
+		return cmp.Or(cmp.Compare(relayed[a.node.Name], relayed[b.node.Name]), cmp.Compare(m.orderOf(a), m.orderOf(b)))
 	})
+}
+
+// orderOf agents that passed on as much as each other: another one at each gateway, so
+// that not all ask the same.
+func (m *Mesh) orderOf(p *poolPeer) uint32 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(m.cfg.Name + " " + p.node.Name)) // never fails
+	return h.Sum32()
 }
 
 // relay passes a bundle on to the others of a group.

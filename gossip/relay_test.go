@@ -162,7 +162,7 @@ func TestWhatIsRelayedOrComesFromManyHasLessRoom(t *testing.T) {
 			t.Errorf("vector, %d agents, %d regions: %v", c.agents, c.regions, got)
 		}
 	}
-	for agents, want := range map[int]budget{1: {240, 96}, 16: {240, 96}, 24: {80, 80}, 50: {40, 40}, 1000: {40, 40}} {
+	for agents, want := range map[int]budget{1: {240, 96}, 16: {240, 96}, 24: {160, 96}, 50: {76, 76}, 1000: {40, 40}} {
 		if got := loadBudget.among(agents); got != want {
 			t.Errorf("load, %d agents: %v", agents, got)
 		}

@@ -52,7 +52,7 @@ func (b budget) among(agents int) budget {
 	if agents <= relayAbove {
 		return b
 	}
-	return b.atMost(b.urgent / 2 * relayAbove / agents)
+	return b.atMost(b.urgent * relayAbove / agents)
 }
 
 // relayedTo so many agents, as the largest of so many regions has, there is less room
