@@ -134,8 +134,9 @@ func (a *Agent) notePlans(v *policy.View) {
 		}
 		was, known := a.firstRegion[name]
 		a.firstRegion[name] = first
+		changes := a.metrics.plans.WithLabelValues(name) // a service whose plan stays has its count, too
 		if known && was != first && !a.young(v.Built) {
-			a.metrics.plans.WithLabelValues(name).Inc()
+			changes.Inc()
 			a.log.Info("plan changed", "service", name, "from", was, "to", first)
 		}
 	}
