@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/tidegate/tidegate/agent/admin"
 	"github.com/tidegate/tidegate/test/overload/judge"
 )
@@ -15,23 +13,15 @@ import (
 // operatorToken is for faults. The network is this machine's own.
 const operatorToken = "of-the-operator-of-this-run"
 
-// takeFaults starts all agents again, open to faults or not: what stands between
-// them and their sockets then is not in the way of other drills.
-func (x *exercise) takeFaults(on bool) error {
-	all, ctx := errgroup.WithContext(x.ctx)
-	for _, a := range x.agents() {
-		all.Go(func() error {
-			if err := a.end(ctx); err != nil {
-				return err
-			}
-			a.faults = on
-			return a.startReady(ctx)
-		})
-	}
-	return all.Wait()
+// openToFaults starts all agents again, so that they take faults. In other drills
+// nothing is to stand between them and their sockets.
+func (x *exercise) openToFaults() error {
+	return x.startAgain(x.agents(), func(a *agent) { a.faults = true })
 }
 
-func (x *exercise) openToFaults() error { return x.takeFaults(true) }
+func (x *exercise) closeToFaults() error {
+	return x.startAgain(x.agents(), func(a *agent) { a.faults = false })
+}
 
 func (x *exercise) clockJump() error {
 	a := x.region("eu-2").agents[1]
@@ -66,5 +56,3 @@ func (x *exercise) clockJump() error {
 	x.steadyPlans(x.agents())
 	return nil
 }
-
-func (x *exercise) closeToFaults() error { return x.takeFaults(false) }

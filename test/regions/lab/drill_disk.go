@@ -115,20 +115,15 @@ func (x *exercise) diskFull() error {
 	x.bar(judge.AtLeast("it writes again, and says so", oneIf(written == nil), "times", 1), mended, until)
 	x.keptAll(from, until)
 	x.steadyPlans(x.agents())
-	a.run = nil
-	return errors.Join(x.restart(a), x.applyPolicy(x.ctx), x.awaitWhole(x.ctx))
+	return errors.Join(x.runOn(a, nil), x.applyPolicy(x.ctx), x.awaitWhole(x.ctx))
 }
 
 func (x *exercise) moveToSmallDisk(a *agent) error {
-	a.run = []string{"/proc/self/exe", roleDisk, filepath.Join(a.dir, "data"), x.tidegate}
-	return x.restart(a)
+	return x.runOn(a, []string{"/proc/self/exe", roleDisk, filepath.Join(a.dir, "data"), x.tidegate})
 }
 
-func (x *exercise) restart(a *agent) error {
-	if err := a.end(x.ctx); err != nil {
-		return err
-	}
-	return a.startReady(x.ctx)
+func (x *exercise) runOn(a *agent, run []string) error {
+	return x.startAgain([]*agent{a}, func(a *agent) { a.run = run })
 }
 
 // giveSomethingToKeep changes what agents keep on disk: a service's registration

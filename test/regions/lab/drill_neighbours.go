@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,22 +90,34 @@ func (m *mesh) unpack(ctx context.Context, commit, dir string) error {
 	return nil
 }
 
-func (x *exercise) needsPrevious() error { return x.noPrevious }
-
-func (x *exercise) neighbours() error {
-	var half []*agent
+// every second agent, so that each region has both releases.
+func (x *exercise) everySecond() (half []*agent) {
 	for i, a := range x.agents() {
 		if i%2 == 0 {
 			half = append(half, a)
 		}
 	}
-	from := x.mark("half of the agents go back to the previous release")
-	if err := x.roll(half, func(a *agent) { a.run = []string{x.previous} }); err != nil {
-		return err
+	return half
+}
+
+// goBack starts half of the agents with the previous release. What that fails
+// itself, when it starts, is not judged.
+func (x *exercise) goBack() error {
+	if x.noPrevious != nil {
+		return x.noPrevious
 	}
-	if err := x.settle(time.Now()); err != nil {
-		return err
-	}
+	return x.startAgain(x.everySecond(), func(a *agent) { a.run = []string{x.previous} })
+}
+
+// goForth is for agents that were not upgraded because the drill ended before.
+func (x *exercise) goForth() error {
+	left := slices.DeleteFunc(x.everySecond(), func(a *agent) bool { return a.run == nil })
+	return x.startAgain(left, func(a *agent) { a.run = nil })
+}
+
+func (x *exercise) neighbours() error {
+	half := x.everySecond()
+	from := x.mark("half of the agents run the previous release")
 	old, err := x.ofPrevious()
 	if err != nil {
 		return err

@@ -37,7 +37,7 @@ func allDrills() []drill {
 			hypothesis: "an agent may open no more files: other edges do not notice, it serves again when it may"},
 		{name: "reconnect-storm", run: (*exercise).reconnectStorm,
 			hypothesis: "600 devices lose their connections to eu-2 and come back, again and again: no region is given up, other edges do not notice"},
-		{name: "neighbours", run: (*exercise).neighbours, prepare: (*exercise).needsPrevious,
+		{name: "neighbours", run: (*exercise).neighbours, prepare: (*exercise).goBack, cleanUp: (*exercise).goForth,
 			hypothesis: "half of the agents run the previous release, and are upgraded one after the other: nothing fails that could be served"},
 	}
 }

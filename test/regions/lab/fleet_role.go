@@ -38,6 +38,7 @@ type report struct {
 	At     time.Time
 	Phase  device.Phase // of a connection; empty: it tells of a message
 	Addr   string       // where it is connected
+	Wire   string       // and how
 	ID     string       // of a message
 	Due    time.Time    // when that was to be sent
 	Err    string       // why there is no connection, or no acknowledgement
@@ -101,7 +102,7 @@ func (s *soldier) enlist(trust *tls.Config, n int, socket *quic.Transport) error
 	s.Client, err = device.Open(device.Config{
 		Endpoints: s.orders.Endpoints, TLS: conf, Transport: socket, Probe: 1, Return: -1, SessionExpiry: 10 * time.Second,
 		OnState: func(state device.State) {
-			r := report{Device: s.name, At: time.Now(), Phase: state.Phase, Addr: state.Endpoint.Addr}
+			r := report{Device: s.name, At: time.Now(), Phase: state.Phase, Addr: state.Endpoint.Addr, Wire: state.Wire}
 			if state.Err != nil {
 				r.Err = state.Err.Error()
 			}

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/tidegate/tidegate/agent/admin"
 )
 
@@ -33,6 +35,21 @@ func (a *agent) startReady(ctx context.Context) error {
 		return err
 	}
 	return await(ctx, 30*time.Second, func() error { return a.get(ctx, admin.PathReady, nil) })
+}
+
+// startAgain restarts agents all at once, each changed meanwhile.
+func (x *exercise) startAgain(agents []*agent, change func(*agent)) error {
+	all, ctx := errgroup.WithContext(x.ctx)
+	for _, a := range agents {
+		all.Go(func() error {
+			if err := a.end(ctx); err != nil {
+				return err
+			}
+			change(a)
+			return a.startReady(ctx)
+		})
+	}
+	return all.Wait()
 }
 
 // absence is a time in which nothing is to be expected of an agent's edge.
