@@ -127,7 +127,8 @@ func (s *soldier) march(ctx context.Context) {
 		}
 		topic := "devices/" + s.name + [2]string{"", "/stock"}[n%2] + numbered
 		m := device.Message{ID: fmt.Sprintf("%s-%d-%d", s.name, due.UnixNano(), n), Topic: topic, Payload: []byte(s.name + " " + strconv.FormatInt(due.UnixNano(), 36) + " " + strconv.Itoa(n))}
-		under.Go(func() { s.publish(m, due) })
+		now := due
+		under.Go(func() { s.publish(m, now) })
 		due = due.Add(s.orders.Pause)
 	}
 }
