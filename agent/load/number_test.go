@@ -30,6 +30,8 @@ func TestEveryMessageHasItsNumberThroughAllAttempts(t *testing.T) {
 	}
 	all := watched(&cfg)
 	run(t, cfg)
+	mu.Lock()
+	defer mu.Unlock()
 	if len(*all) != 100 || len(came) != 100 || len(launched) != 100 {
 		t.Fatalf("%d results, %d ids came, %d were launched", len(*all), len(came), len(launched))
 	}
