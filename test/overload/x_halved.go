@@ -89,7 +89,7 @@ func (l *lab) bestLimit(ctx context.Context, slots int) (best int, refused strin
 	lasts := settle + l.long(5*time.Second, time.Second)
 	var done []float64
 	for n := slots; n <= 2*slots; n += max(slots/8, 1) {
-		fixed := fmt.Sprintf("limit {\n in_flight = %d\n adaptive = false\n }", n)
+		fixed := fmt.Sprintf("limit {\n in_flight = %d\n adaptive = false\n }\n", n)
 		_, c, err := l.single(ctx, slots, fixed, devices)
 		if err != nil {
 			return 0, "", err
