@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/tidegate/tidegate/agent/admin"
@@ -82,10 +81,12 @@ func halved(ctx context.Context, l *lab) ([]judge.Bar, error) {
 	return judged([]judge.Bar{bar}, firstOf(refused, conditions.Unfit())), nil
 }
 
-// bestLimit measures the least fixed limit at which a service of so many slots does
-// 99% of what it can. That is more than its slots: an answer takes longer than its
-// slot is held, and while it travels the slot would be idle.
-func (l *lab) bestLimit(ctx context.Context, slots int) (best int, refused string, err error) {
+// bestLimit measures the fixed limit at which a service of so many slots has the most
+// power: answers a second over the time of each (Kleinrock, 1979), which by Little's
+// law is the square of answers a second over the limit, for the limit is always taken
+// up. That is more than its slots: an answer takes longer than its slot is held, and
+// while it travels the slot would be idle.
+func (l *lab) bestLimit(ctx context.Context, slots int) (limit int, refused string, err error) {
 	lasts := settle + l.long(5*time.Second, time.Second)
 	var done []float64
 	for n := slots; n <= 2*slots; n += max(slots/8, 1) {
@@ -105,9 +106,13 @@ func (l *lab) bestLimit(ctx context.Context, slots int) (best int, refused strin
 		refused = firstOf(refused, conditions.Unfit())
 		done = append(done, goodput(load, settle, lasts))
 	}
-	most := slices.Max(done)
-	at := slices.IndexFunc(done, func(rate float64) bool { return rate >= 0.99*most })
-	best = slots + at*max(slots/8, 1)
+	best, most := slots, 0.0
+	for i, rate := range done {
+		n := slots + i*max(slots/8, 1)
+		if power := rate * rate / float64(n); power > most {
+			best, most = n, power
+		}
+	}
 	l.say("best limit of %d slots: %d; answers a second with %d and more: %.0f", slots, best, slots, done)
 	return best, refused, nil
 }
