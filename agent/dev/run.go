@@ -74,9 +74,9 @@ func (m *Mesh) describe(w io.Writer) {
 		"  why does a message go there   tidegate explain POST /v1/devices/d1/alarms %[6]s\n"+
 		"  what the mesh knows           tidegate regions %[6]s\n"+
 		"  who is there                  tidegate members %[6]s\n"+
-		"  cut a region off for 10 s     curl -H 'Authorization: Bearer %[4]s' -d '{\"id\":\"try\",\"fault\":\"region_outage\",\"region\":\"%[7]s\",\"seconds\":10}' http://%[8]s/v1/faults\n"+
+		"  cut a region off for 10 s     tidegate fault add region_outage region=%[7]s --for 10s %[6]s\n"+
 		"  one region overloaded         tidegate bench --edge %[9]s --ca %[1]s --rate 1200 --mix critical=20,normal=40,bulk=40\n"+
-		"  half of a region's capacity   curl -H 'Authorization: Bearer %[4]s' -d '{\"id\":\"brown\",\"fault\":\"capacity\",\"region\":\"%[7]s\",\"share\":\"50%%\",\"over\":\"10s\",\"seconds\":30}' http://%[8]s/v1/faults\n"+
+		"  half of a region's capacity   tidegate fault add capacity region=%[7]s share=50%% over=10s --for 30s %[6]s\n"+
 		"  an operator's word            tidegate region evacuate %[7]s --for 30s --reason rehearsal %[6]s\n"+
 		"  limits, queues, spill         tidegate services %[6]s\n"+
 		"  numbers                       curl -H 'Authorization: Bearer %[4]s' http://%[8]s/metrics\n"+
