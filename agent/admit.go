@@ -95,7 +95,7 @@ func (x *exchange) extend(took time.Duration) {
 // cohort is that of the device; where none is known, chance takes its place.
 func (x *exchange) cohort() uint8 {
 	if id := x.message.Device.ID; id != "" {
-		return policy.Cohort(id, x.agent.conditions.Now())
+		return policy.Cohort(id, x.agent.conditions.At(x.started))
 	}
 	return uint8(rand.Uint32N(128))
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidegate/tidegate/agent/admin"
 	"github.com/tidegate/tidegate/agent/dev"
 )
 
@@ -201,10 +202,9 @@ route "any" {
 	for name, home := range map[string]string{"local": "eu-1", "across the mesh": "eu-2"} {
 		t.Run(name, func(t *testing.T) {
 			m := startMesh(t, dev.Config{Regions: 2, Agents: 1, Policy: []byte(impatient)}, hangs, home)
-			for _, way := range [][2]string{{"eu-1", "eu-2"}, {"eu-2", "eu-1"}} {
-				if err := m.Delay(way[0], way[1], 20*time.Millisecond); err != nil {
-					t.Fatal(err)
-				}
+			far := admin.Fault{ID: "far", Kind: admin.FaultLatency, From: "eu-1", To: "eu-2", Delay: "40ms", Seconds: 600}
+			if err := m.AddFault(t.Context(), far); err != nil {
+				t.Fatal(err)
 			}
 			c := deviceAt(t, m, "eu-1")
 			eventually(t, "the distance is known", func() bool { return distance(m, "eu-2") >= 0.03 })

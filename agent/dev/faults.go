@@ -25,16 +25,6 @@ func (m *Mesh) Cut(region string) error {
 // Heal ends a Cut.
 func (m *Mesh) Heal(region string) { m.network.Remove("cut " + region) }
 
-// Delay adds latency between two regions, each way; 0 ends it.
-func (m *Mesh) Delay(from, to string, d time.Duration) error {
-	id := "delay " + from + " " + to
-	if d == 0 {
-		m.network.Remove(id)
-		return nil
-	}
-	return m.network.Add(fault.Rule{ID: id, From: fault.Party{Regions: []string{from}}, To: fault.Party{Regions: []string{to}}, Delay: d})
-}
-
 // Crash ends an agent without a word: its packets are lost before it stops.
 func (m *Mesh) Crash(name string) error {
 	m.running.Lock()

@@ -11,4 +11,4 @@ type clock struct{ off atomic.Int64 }
 
 func (c *clock) shift(by time.Duration) { c.off.Add(int64(by)) }
 
-func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.off.Load())) }
+func (c *clock) at(t time.Time) time.Time { return t.Add(time.Duration(c.off.Load())) }

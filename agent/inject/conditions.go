@@ -81,4 +81,7 @@ func Concerns(f *admin.Fault, agent, region string) bool {
 }
 
 // Now is the time of day as the agent has it.
-func (c *Conditions) Now() time.Time { return c.clock.now() }
+func (c *Conditions) Now() time.Time { return c.clock.at(time.Now()) }
+
+// At is what the time of day at a moment was, as the agent has it now.
+func (c *Conditions) At(moment time.Time) time.Time { return c.clock.at(moment) }
