@@ -39,6 +39,7 @@ func TestOperatorsInjectFaultsIntoARealMesh(t *testing.T) {
 	t.Run("a service fails for some", f.spoilsAService)
 	t.Run("one drill at a time, whoever is asked", f.reservesTheMesh)
 	t.Run("a drill runs, asked for in the region that it cuts off", f.drills)
+	t.Run("at every agent that it concerns, or at none", f.allOrNone)
 	t.Run("an agent crashes", f.crashesAnAgent)
 }
 
@@ -247,6 +248,36 @@ func (f *faulty) drills(t *testing.T) {
 		t.Errorf("faults are left: %v", left)
 	}
 	f.AwaitWhole(t)
+}
+
+// One agent does not take the operator's token.
+func (f *faulty) allOrNone(t *testing.T) {
+	odd := f.Region("us-1").Agents[1]
+	odd.SetOperator(t, "the-token-of-somebody-else")
+	odd.Kill()
+	odd.Start(t)
+	f.AwaitWhole(t)
+	out := f.here.Command(t, f.adding("cut", "from=eu-1", "to=us-1", "--for", "1m")...)
+	if out.Status == 0 || !strings.Contains(out.Stderr, odd.Name) || !strings.Contains(out.Stderr, "another operator token") {
+		t.Errorf("exit status %d: %s", out.Status, out.Stderr)
+	}
+	if left := f.inForce(f.Agents()...); len(left) > 0 {
+		t.Errorf("refused by one, and in force: %v", left)
+	}
+	f.add(t, "catalog_down", "region=eu-1", "--for", "1m") // not its concern
+	if known := f.inForce(f.Agents()...); len(known) != len(f.Agents())-1 {
+		t.Errorf("known to %v", known)
+	}
+	if out := f.here.Command(t, "fault", "clear", "--operator", f.Operator()); !strings.Contains(out.Stderr, odd.Name) {
+		t.Errorf("who could not be told is not named: exit status %d: %s", out.Status, out.Stderr)
+	}
+	odd.SetOperator(t, f.Operator())
+	odd.Kill()
+	odd.Start(t)
+	f.AwaitWhole(t)
+	if left := f.inForce(f.Agents()...); len(left) > 0 {
+		t.Errorf("faults are left: %v", left)
+	}
 }
 
 func (f *faulty) crashesAnAgent(t *testing.T) {

@@ -117,6 +117,13 @@ func (a *Agent) FaultAddr() string {
 	return join(a.IP, a.Region.mesh.faultPort)
 }
 
+// SetOperator gives the agent another operator's token, which counts from its next
+// start.
+func (a *Agent) SetOperator(t testing.TB, token string) {
+	t.Helper()
+	a.writeFile(t, "operator", []byte(token))
+}
+
 // Operator is the token that faults need.
 func (m *Mesh) Operator() string { return m.operator }
 
