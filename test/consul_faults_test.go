@@ -32,6 +32,7 @@ func TestOperatorsInjectFaultsIntoARealMesh(t *testing.T) {
 	m.AwaitWhole(t)
 	f := &faulty{m, t, m.Region("eu-1").Agents[0]}
 	t.Run("only with the operator's token", f.needTheToken)
+	t.Run("its port is closed to strangers and to devices", f.shutsStrangersOut)
 	t.Run("a region is cut off, seen everywhere, and comes back", f.cutsARegionOff)
 	t.Run("a cut between two regions ends by itself", f.endsByItself)
 	t.Run("a region's catalog is away, its requests go on", f.takesTheCatalogAway)
@@ -121,6 +122,25 @@ func (f *faulty) needTheToken(t *testing.T) {
 	}
 	if left := f.inForce(f.Agents()...); len(left) > 0 {
 		t.Errorf("faults that were refused are in force: %v", left)
+	}
+}
+
+func (f *faulty) shutsStrangersOut(t *testing.T) {
+	for _, id := range []string{"", "meter-1"} {
+		conf := f.ClientTLS(t, id, nil)
+		conf.InsecureSkipVerify = true // it is about who asks
+		transport := &http.Transport{TLSClientConfig: conf, DisableKeepAlives: true}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+f.here.FaultAddr()+admin.PathFaults, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set(admin.HeaderOperator, f.Operator())
+		if resp, err := transport.RoundTrip(req); err == nil {
+			_ = resp.Body.Close()
+			t.Errorf("device %q is answered: %s", id, resp.Status)
+		} else if !strings.Contains(err.Error(), "tls") {
+			t.Errorf("device %q: %v", id, err)
+		}
 	}
 }
 
